@@ -1,0 +1,87 @@
+import { Type, type Static } from 'typebox';
+
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const text = nullable(Type.String());
+const integer = nullable(Type.Integer());
+
+/** A disk as IPA's inventory shows it (IPA `hardware.py` BlockDevice). `size` is bytes. */
+export const DiskSchema = Type.Object({
+  name: Type.String(),
+  model: text,
+  size: Type.Integer(),
+  rotational: nullable(Type.Boolean()),
+  wwn: text,
+  serial: text,
+  vendor: text,
+  wwn_with_extension: text,
+  wwn_vendor_extension: text,
+  hctl: text,
+  by_path: text,
+  logical_sectors: integer,
+  physical_sectors: integer,
+  tran: text,
+});
+export type Disk = Static<typeof DiskSchema>;
+
+/** `speed_mbps` is megabits a second; vendor and product are hexadecimal PCI ids with 0x. */
+export const InterfaceSchema = Type.Object({
+  name: Type.String(),
+  mac_address: Type.String(),
+  ipv4_address: text,
+  ipv6_address: text,
+  has_carrier: nullable(Type.Boolean()),
+  lldp: Type.Null(),
+  vendor: text,
+  product: text,
+  client_id: text,
+  biosdevname: text,
+  speed_mbps: integer,
+  pci_address: text,
+  driver: text,
+});
+export type NetworkInterface = Static<typeof InterfaceSchema>;
+
+/** gophercloud and Metal3 decode these types strictly: frequency is text (MHz), counts and sizes are integers. */
+export const InventorySchema = Type.Object({
+  interfaces: Type.Array(InterfaceSchema),
+  cpu: Type.Object({
+    model_name: Type.String(),
+    frequency: Type.String(),
+    count: Type.Integer(),
+    architecture: Type.String(),
+    flags: Type.Array(Type.String()),
+    socket_count: Type.Integer(),
+  }),
+  disks: Type.Array(DiskSchema),
+  /** `total` is bytes as the kernel counts them, `physical_mb` MiB of installed memory. */
+  memory: Type.Object({ total: Type.Integer(), physical_mb: Type.Integer() }),
+  bmc_address: text,
+  bmc_v6address: text,
+  bmc_mac: Type.Optional(Type.String()),
+  system_vendor: Type.Object({
+    product_name: Type.String(),
+    serial_number: Type.String(),
+    manufacturer: Type.String(),
+    firmware: Type.Object({ vendor: Type.String(), version: Type.String(), build_date: Type.String() }),
+  }),
+  boot: Type.Object({
+    current_boot_mode: Type.Union([Type.Literal('uefi'), Type.Literal('bios')]),
+    pxe_interface: text,
+  }),
+  hostname: Type.String(),
+});
+export type Inventory = Static<typeof InventorySchema>;
+
+/** Body that the ramdisk posts to `/v1/continue_inspection`. */
+export const InspectionDataSchema = Type.Object({
+  inventory: InventorySchema,
+  root_disk: Type.Optional(DiskSchema),
+  boot_interface: text,
+  configuration: Type.Object({
+    collectors: Type.Array(Type.String()),
+    managers: Type.Array(Type.Object({ name: Type.String(), version: Type.String() })),
+  }),
+  logs: Type.Optional(Type.String()),
+  error: text,
+});
+export type InspectionData = Static<typeof InspectionDataSchema>;

@@ -1,0 +1,61 @@
+import type { Run } from '../../system/run.ts';
+
+/** A disk or partition, or in tests a regular file of the disk's size, opened for one purpose. Never grown, never truncated. */
+export type BlockDevice = {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Logical sector, bytes: 512 or 4096. Positions and lengths of `zero` are multiples of it. */
+  readonly sectorBytes: number;
+  /** Fills the buffer from `position` (bytes). Throws at the device's end. */
+  read: (buffer: Uint8Array, position: number) => Promise<void>;
+  /** Writes all of the buffer at `position` (bytes). Refuses to go past the device's end. */
+  write: (buffer: Uint8Array, position: number) => Promise<void>;
+  /** Makes a range read back as zeros, by the device's own means where it has them. */
+  zero: (position: number, lengthBytes: number) => Promise<void>;
+  /** Everything written so far is on the medium when this returns. */
+  flush: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+/** The text of files in /proc, /sys and /etc; anything missing or unreadable is undefined, an empty list or false. */
+export type SystemFiles = {
+  read: (path: string) => Promise<string | undefined>;
+  readBytes: (path: string) => Promise<Uint8Array | undefined>;
+  list: (path: string) => Promise<string[]>;
+  /** Where a symbolic link leads in the end. */
+  resolve: (path: string) => Promise<string | undefined>;
+  exists: (path: string) => Promise<boolean>;
+  write: (path: string, content: string | Uint8Array, mode?: number) => Promise<void>;
+  makeDirectory: (path: string, mode?: number) => Promise<void>;
+  remove: (path: string) => Promise<void>;
+};
+
+export type NetworkAddress = {
+  interface: string;
+  address: string;
+  family: 4 | 6;
+  mac: string;
+  internal: boolean;
+  scopeId?: number;
+};
+
+export type Clock = {
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Milliseconds that never jump. */
+  monotonic: () => number;
+  /** @throws the signal's reason when it aborts first */
+  sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
+};
+
+/** Everything the agent may ask of the machine it runs on. The real one is `system.ts`; tests hand in recorded answers. */
+export type AgentOs = {
+  run: Run;
+  files: SystemFiles;
+  clock: Clock;
+  addresses: () => NetworkAddress[];
+  hostname: () => string;
+  totalMemoryBytes: () => number;
+  /** @param mode 'write' takes the device exclusively (O_EXCL on a block device): a mounted disk is refused. */
+  openDevice: (path: string, mode: 'read' | 'write') => Promise<BlockDevice>;
+};

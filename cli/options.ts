@@ -1,0 +1,121 @@
+import { parseArgs } from 'node:util';
+
+import { Failure } from '../system/failure.ts';
+
+/** One command-line option. The same row parses it, documents it and gives it its type. */
+export type Option = {
+  type: 'string' | 'boolean' | 'integer';
+  help: string;
+  short?: string;
+  /** What stands for the value in the help: `--out FILE`. */
+  placeholder?: string;
+  /** May be given several times; its value is a list. */
+  multiple?: boolean;
+  /** A string option that only takes one of these. */
+  choices?: readonly string[];
+};
+
+export type OptionTable = Record<string, Option>;
+
+type Single<O extends Option> = O['type'] extends 'boolean' ? boolean : O['type'] extends 'integer' ? number : string;
+/** The values that a table of options gives: absent options are `undefined`, booleans are false, lists are empty. */
+export type Values<T extends OptionTable> = {
+  [K in keyof T]: T[K]['multiple'] extends true
+    ? Single<T[K]>[]
+    : T[K]['type'] extends 'boolean'
+      ? boolean
+      : Single<T[K]> | undefined;
+};
+
+/** Exit code for a command line that makes no sense, as in sysexits and every shell tool. */
+export const USAGE_EXIT_CODE = 2;
+
+export function usageFailure(message: string, hint?: string): Failure {
+  return new Failure('USAGE', message, { exitCode: USAGE_EXIT_CODE, hint });
+}
+
+function convert(name: string, option: Option, raw: string): string | number {
+  if (option.type === 'integer') {
+    if (!/^\d+$/.test(raw)) throw usageFailure(`cannot use --${name} ${raw}: a whole number is needed`);
+    return Number(raw);
+  }
+  if (option.choices && !option.choices.includes(raw)) {
+    throw usageFailure(`cannot use --${name} ${raw}: it is one of ${option.choices.join(', ')}`);
+  }
+  return raw;
+}
+
+/**
+ * Parses a command line by its table.
+ * @param argv the words after the command's name
+ * @throws Failure with exit code 2 that names the word it cannot use
+ */
+export function parseOptions<const T extends OptionTable>(
+  table: T,
+  argv: readonly string[],
+): { values: Values<T>; positionals: string[] } {
+  const config = Object.fromEntries(
+    Object.entries(table).map(([name, o]) => [
+      name,
+      {
+        type: o.type === 'boolean' ? ('boolean' as const) : ('string' as const),
+        multiple: o.multiple ?? false,
+        ...(o.short && { short: o.short }),
+      },
+    ]),
+  );
+  let parsed;
+  try {
+    parsed = parseArgs({ args: [...argv], options: config, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw usageFailure(`cannot read the command line: ${(error as Error).message.split('. ')[0]}`, 'see --help');
+  }
+  const values = Object.fromEntries(
+    Object.entries(table).map(([name, option]) => {
+      const raw = parsed.values[name];
+      if (option.type === 'boolean') return [name, raw === true];
+      if (option.multiple)
+        return [name, ((raw as string[] | undefined) ?? []).map((value) => convert(name, option, value))];
+      return [name, raw === undefined ? undefined : convert(name, option, raw as string)];
+    }),
+  );
+  return { values: values as Values<T>, positionals: parsed.positionals };
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/\s+/)) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** Two columns in at most 80 characters. */
+export function helpTable(rows: readonly (readonly [string, string])[]): string {
+  const left = Math.min(30, Math.max(...rows.map(([name]) => name.length)) + 2);
+  return rows
+    .map(([name, text]) => {
+      const [first = '', ...rest] = wrap(text, 80 - 2 - left);
+      const head =
+        name.length + 2 > left ? `  ${name}\n  ${' '.repeat(left)}${first}` : `  ${name.padEnd(left)}${first}`;
+      return [head, ...rest.map((line) => `  ${' '.repeat(left)}${line}`)].join('\n');
+    })
+    .join('\n');
+}
+
+/** The options part of a help page. */
+export function optionsHelp(table: OptionTable): string {
+  return helpTable(
+    Object.entries(table).map(([name, o]) => {
+      const value = o.type === 'boolean' ? '' : ` ${o.placeholder ?? (o.type === 'integer' ? 'N' : 'VALUE')}`;
+      return [
+        `${o.short ? `-${o.short}, ` : ''}--${name}${value}`,
+        o.help + (o.choices ? ` (${o.choices.join(', ')})` : ''),
+      ] as const;
+    }),
+  );
+}

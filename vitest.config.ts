@@ -1,0 +1,23 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    restoreMocks: true,
+    projects: [
+      {
+        // Fast, no root, no network beyond loopback, no process unless a test says so.
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/live/**', 'node_modules/**'] },
+      },
+      {
+        // Real builds and real virtual machines: one file at a time, because two emulated machines on two cores time out.
+        test: {
+          name: 'live',
+          include: ['test/live/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 900_000,
+          hookTimeout: 1_500_000,
+        },
+      },
+    ],
+  },
+});
