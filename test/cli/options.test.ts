@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest';
+
+import { helpTable, optionsHelp, parseOptions } from '../../cli/options.ts';
+import { Failure } from '../../system/failure.ts';
+
+const TABLE = {
+  out: { type: 'string', short: 'o', placeholder: 'NAME', help: 'name of the output' },
+  format: { type: 'string', choices: ['raw', 'qcow2'], help: 'format of the image' },
+  count: { type: 'integer', help: 'how many' },
+  element: { type: 'string', short: 'e', multiple: true, help: 'element to add; may be given again' },
+  json: { type: 'boolean', help: 'machine-readable output' },
+} as const;
+
+describe('parseOptions', () => {
+  test('absent options are undefined, false or an empty list', () => {
+    expect(parseOptions(TABLE, [])).toEqual({
+      values: { out: undefined, format: undefined, count: undefined, element: [], json: false },
+      positionals: [],
+    });
+  });
+
+  test('reads every type, short names and positionals', () => {
+    const { values, positionals } = parseOptions(TABLE, [
+      'debian',
+      '-o',
+      'a',
+      '--count=7',
+      '-e',
+      'x',
+      '-e',
+      'y',
+      '--json',
+    ]);
+    expect(values).toEqual({ out: 'a', format: undefined, count: 7, element: ['x', 'y'], json: true });
+    expect(positionals).toEqual(['debian']);
+  });
+
+  test.each([
+    [['--nope'], '--nope'],
+    [['--count', 'many'], 'cannot use --count many: a whole number is needed'],
+    [['--count=-1'], 'cannot use --count -1'],
+    [['--format', 'vhd'], 'cannot use --format vhd: it is one of raw, qcow2'],
+    [['--out'], '--out'],
+  ])('%j is refused with exit code 2 and a reason', (argv, reason) => {
+    expect(() => parseOptions(TABLE, argv)).toThrow(reason);
+    try {
+      parseOptions(TABLE, argv);
+    } catch (error) {
+      expect((error as Failure).exitCode).toBe(2);
+    }
+  });
+});
+
+test('help fits a terminal of 80 columns and shows every option', () => {
+  const help = optionsHelp({ ...TABLE, long: { type: 'string', help: 'word '.repeat(60) } });
+  for (const line of help.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  for (const name of Object.keys(TABLE)) expect(help).toContain(`--${name}`);
+});
+
+test('a name that is too long for its column gets a line of its own', () => {
+  expect(helpTable([['a-very-long-name-that-does-not-fit', 'text']])).toBe(
+    `  a-very-long-name-that-does-not-fit\n  ${' '.repeat(30)}text`,
+  );
+});
