@@ -1,0 +1,42 @@
+import { defineFailures } from '../system/failure.ts';
+
+export const builderFailure = defineFailures({
+  UNKNOWN_ARCH: { message: (detail) => `cannot build for ${detail}`, exitCode: 2 },
+  UNKNOWN_RELEASE: { message: (detail) => `cannot build from release ${detail}`, exitCode: 2 },
+  NO_MIRROR: {
+    message: (detail) => `cannot find a Debian mirror: ${detail}`,
+    hint: 'name one with --mirror URL',
+  },
+  NO_KEYRING: {
+    message: (detail) => `cannot verify Debian's package lists: ${detail}`,
+    hint: 'apt-get install debian-archive-keyring',
+  },
+  MISSING_PROGRAM: { message: (detail) => `cannot run ${detail}: it is not installed` },
+  MIRROR_UNREACHABLE: {
+    message: (detail) => `cannot read the package lists of ${detail}`,
+    hint: 'check that the mirror can be reached from here, or name another with --mirror URL',
+  },
+  BAD_SIGNATURE: {
+    message: (detail) => `cannot trust the package lists of ${detail}`,
+    hint: 'use a mirror that is signed by the Debian archive key; if this one is, update the package debian-archive-keyring',
+  },
+  CANNOT_RESOLVE: {
+    message: (detail) => `cannot choose packages: ${detail}`,
+    hint: 'check the spelling of the package, and that the mirror carries this release',
+  },
+  CANNOT_UNPACK: {
+    message: (detail) => `cannot unpack ${detail}`,
+    hint: 'remove the file from the cache and build again; if it fails again, the disk or the mirror is bad',
+  },
+  CONFLICTING_FILES: { message: (detail) => `cannot put two different things at ${detail}` },
+  ELEMENT_INVALID: { message: (detail) => `cannot use element ${detail}` },
+  AGENT_MISSING: {
+    message: (detail) => `cannot bundle the agent: ${detail}`,
+    hint: 'run it from a complete checkout, after npm ci',
+  },
+  CANNOT_PACK: { message: (detail) => `cannot pack the ramdisk: ${detail}` },
+  OUTPUT_UNWRITABLE: {
+    message: (detail) => `cannot write ${detail}`,
+    hint: 'name another place with --output NAME',
+  },
+});

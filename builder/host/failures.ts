@@ -1,0 +1,26 @@
+import { defineFailures } from '../../system/failure.ts';
+
+export const hostFailure = defineFailures({
+  DOWNLOAD_FAILED: {
+    message: (detail) => `cannot download ${detail}`,
+    hint: 'check that the mirror can be reached from here, or name another with --mirror URL',
+  },
+  WRONG_DIGEST: {
+    message: (detail) => `cannot use a download: ${detail}`,
+    hint: 'the mirror is being updated or a proxy changed the file; try again in a few minutes, or use another --mirror',
+  },
+  DISK_FULL: {
+    message: (detail) => `cannot write ${detail}: the disk is full`,
+    hint: 'free some space, or put the cache on another disk with --cache DIR',
+  },
+  CACHE_UNWRITABLE: {
+    message: (detail) => `cannot use the cache folder ${detail}`,
+    hint: 'name a folder that you may write to with --cache DIR',
+  },
+});
+
+/** Turns "no space left" into the failure that says so; passes anything else on. */
+export function explainWriteError(error: unknown, path: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT' ? hostFailure('DISK_FULL', path, { cause: error }) : error;
+}
