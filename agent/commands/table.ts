@@ -1,0 +1,54 @@
+import type { Node } from '../api/command.ts';
+import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
+import type { CommandContext, CommandSpec, StepSpec } from '../engine/command-table.ts';
+import { stepCommands } from '../engine/steps.ts';
+import type { AgentDeps } from './deps.ts';
+import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
+import { LOG_COMMANDS } from './logs.ts';
+import { POWER_COMMANDS } from './power.ts';
+
+async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandContext): Promise<null> {
+  // The docs of the field say "true wipes special file systems"; IPA's code has it the other way round.
+  const isForced = node.driver_internal_info?.['wipe_special_filesystems'] === true;
+  await eraseDevicesMetadata(deps.os, node, {
+    guardShared: deps.config.guardSpecialFilesystems && !isForced,
+    progress: (done, total, device) =>
+      context.progress({ phase: 'erase metadata', done, total, unit: 'devices', message: device }),
+    log: context.log,
+  });
+  return null;
+}
+
+/** Every step that this agent offers. */
+export const STEPS: readonly StepSpec<AgentDeps>[] = [
+  {
+    step: 'erase_devices_metadata',
+    interface: 'deploy',
+    priorities: { clean: 99, deploy: 0 },
+    abortable: true,
+    run: (deps, { node }, context) => runEraseMetadata(deps, node, context),
+  },
+  {
+    step: 'write_image',
+    interface: 'deploy',
+    priorities: { deploy: 0, service: 0 },
+    argsinfo: {
+      image_info: {
+        description: 'What is written: id, urls, checksum and format of a whole-disk image.',
+        required: true,
+      },
+      configdrive: { description: 'Base64 of gzip of a config drive, or its URL.', required: false },
+    },
+    run: (deps, { args }, context) => runWriteImage(deps, args, context),
+  },
+];
+
+/** Every command of the agent's API. */
+export const COMMANDS: readonly CommandSpec<AgentDeps>[] = [
+  ...stepCommands<AgentDeps>(STEPS, (deps, node) => {
+    deps.node.current = node;
+  }),
+  ...IMAGE_COMMANDS,
+  ...POWER_COMMANDS,
+  ...LOG_COMMANDS,
+];

@@ -1,0 +1,120 @@
+import { reasonOf } from '../../system/failure.ts';
+import type { Node } from '../api/command.ts';
+import { AgentError } from '../api/errors.ts';
+import { describeDisks } from '../hardware/disks.ts';
+import { type Block, isDisk, listBlocks, withDescendants } from '../hardware/lsblk.ts';
+import { skippedDisks } from '../hardware/root-disk.ts';
+import type { AgentOs, BlockDevice } from '../os/door.ts';
+import { guardDevice } from './guard.ts';
+import { rereadPartitions, withDevice } from './partitions.ts';
+
+/** Signatures of file systems, volumes and partition tables lie within this much of a device's ends. */
+const END_BYTES = 1024 ** 2;
+/** Label of the small disk on which a BMC hands parameters to the agent. */
+const VIRTUAL_MEDIA_LABEL = 'ir-vfd-dev';
+
+type Options = {
+  /** False switches the guard for shared file systems off. */
+  guardShared: boolean;
+  progress: (done: number, total: number, device: string) => void;
+  log: (message: string) => void;
+};
+
+async function checkZero(device: BlockDevice, position: number, length: number): Promise<void> {
+  const bytes = Buffer.alloc(length);
+  await device.read(bytes, position);
+  if (!bytes.equals(Buffer.alloc(length)))
+    throw new AgentError(
+      'BlockDeviceEraseError',
+      `${device.path} still has data at byte ${position} after it was zeroed`,
+    );
+}
+
+async function zeroEnds(device: BlockDevice): Promise<void> {
+  const length = Math.min(END_BYTES, device.sizeBytes - (device.sizeBytes % device.sectorBytes));
+  const last = device.sizeBytes - length;
+  await device.zero(0, length);
+  await device.zero(last, length);
+  await device.flush();
+  await checkZero(device, 0, length);
+  await checkZero(device, last, length);
+}
+
+/**
+ * Makes a disk or partition forget what was on it: known signatures wherever they are, then both ends, which are read back.
+ * @param device opened for writing, so that nobody else has it
+ * @throws Failure or AgentError; then it may be partly wiped
+ */
+export async function wipeMetadata(os: Pick<AgentOs, 'run'>, device: BlockDevice): Promise<void> {
+  // --force lets wipefs in beside our own exclusive handle.
+  await os.run('wipefs', ['--force', '--all', device.path]);
+  // A backup GPT may lie inside the disk, where an image for a smaller one put it. sgdisk finds it by the primary
+  // header; it answers 2 and other codes for damaged tables, and what matters is checked below anyway.
+  await os.run('sgdisk', ['-Z', device.path], { okExitCodes: [0, 1, 2, 3, 4] });
+  await zeroEnds(device);
+}
+
+function isSkipped(block: Block, blocks: readonly Block[], skipped: ReadonlySet<string>): string | undefined {
+  const family = withDescendants(blocks, block.kname);
+  if (family.some(({ label }) => label?.toLowerCase() === VIRTUAL_MEDIA_LABEL)) return 'virtual media';
+  if (block.ro) return 'read-only';
+  if (family.some(({ fstype }) => fstype === 'linux_raid_member')) return 'member of a software RAID';
+  const parents = blocks.filter((other) =>
+    withDescendants(blocks, other.kname).some(({ kname }) => kname === block.kname),
+  );
+  return [block, ...parents].some(({ kname }) => skipped.has(`/dev/${kname}`))
+    ? 'named by skip_block_devices'
+    : undefined;
+}
+
+/**
+ * What `erase_devices_metadata` works on, in this order: partitions before the disks that they are on.
+ * @returns devices, and why each of the others is left alone
+ */
+export function metadataTargets(
+  blocks: readonly Block[],
+  skipped: ReadonlySet<string>,
+): { targets: Block[]; left: { block: Block; why: string }[] } {
+  const candidates = [...new Map(blocks.map((block) => [block.kname, block])).values()]
+    .filter(
+      (block) =>
+        isDisk(block) || (block.type === 'part' && blocks.some((disk) => disk.kname === block.pkname && isDisk(disk))),
+    )
+    .toSorted((a, b) => Number(isDisk(a)) - Number(isDisk(b)) || (a.kname < b.kname ? 1 : -1));
+  const targets: Block[] = [];
+  const left: { block: Block; why: string }[] = [];
+  for (const block of candidates) {
+    const why = isSkipped(block, blocks, skipped);
+    if (why) left.push({ block, why });
+    else targets.push(block);
+  }
+  return { targets, left };
+}
+
+/**
+ * Erases partition tables, file system, RAID and volume signatures of every disk and partition, except what is read-only, a
+ * RAID member, or named by `skip_block_devices`. All disks are tried; failures are reported together.
+ * @throws AgentError `BlockDeviceEraseError` that names every device that failed and why
+ */
+export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Options): Promise<void> {
+  const blocks = await listBlocks(os);
+  const skipped = skippedDisks(node, await describeDisks(os, blocks));
+  const { targets, left } = metadataTargets(blocks, skipped);
+  for (const { block, why } of left) options.log(`metadata of /dev/${block.kname} is left alone: ${why}`);
+  const failures: string[] = [];
+  for (const [index, block] of targets.entries()) {
+    const path = `/dev/${block.kname}`;
+    options.progress(index, targets.length, path);
+    try {
+      guardDevice(withDescendants(blocks, block.kname), { allowShared: !options.guardShared });
+      await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
+      if (isDisk(block)) await rereadPartitions(os, path);
+    } catch (error) {
+      failures.push(
+        error instanceof AgentError ? error.details : `cannot erase the metadata of ${path}: ${reasonOf(error)}`,
+      );
+    }
+  }
+  options.progress(targets.length, targets.length, '');
+  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', failures.join('; '));
+}

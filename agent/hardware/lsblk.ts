@@ -1,0 +1,88 @@
+import { Type, type Static } from 'typebox';
+import { Value } from 'typebox/value';
+
+import { reasonOf } from '../../system/failure.ts';
+import { AgentError } from '../api/errors.ts';
+import type { AgentOs } from '../os/door.ts';
+
+const text = Type.Union([Type.String(), Type.Null()]);
+const count = Type.Union([Type.Integer(), Type.Null()]);
+
+/** One line of `lsblk -bia --json -o…`. Sizes are bytes; `kname` is the kernel's name without /dev. */
+const BlockSchema = Type.Object({
+  kname: Type.String(),
+  pkname: text,
+  model: text,
+  size: count,
+  rota: Type.Union([Type.Boolean(), Type.Null()]),
+  ro: Type.Boolean(),
+  type: Type.String(),
+  uuid: text,
+  ptuuid: text,
+  pttype: text,
+  partuuid: text,
+  parttype: text,
+  partlabel: text,
+  label: text,
+  fstype: text,
+  serial: text,
+  wwn: text,
+  'log-sec': count,
+  'phy-sec': count,
+  tran: text,
+  hctl: text,
+  mountpoint: text,
+});
+export type Block = Static<typeof BlockSchema>;
+
+const ListSchema = Type.Object({ blockdevices: Type.Array(BlockSchema) });
+const COLUMNS = Object.keys(BlockSchema.properties).join(',').toUpperCase();
+
+/**
+ * Reads what lsblk printed.
+ * @throws AgentError `BlockDeviceError` when a column is missing
+ */
+export function parseLsblk(output: string): Block[] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(output.trim() || '{"blockdevices":[]}');
+  } catch (error) {
+    throw new AgentError('BlockDeviceError', `cannot read what lsblk says: ${reasonOf(error)}`, { cause: error });
+  }
+  if (Value.Check(ListSchema, parsed)) return parsed.blockdevices;
+  const [problem] = Value.Errors(ListSchema, parsed);
+  throw new AgentError(
+    'BlockDeviceError',
+    `cannot read what lsblk says: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`,
+  );
+}
+
+/**
+ * All block devices: disks, partitions, and what stands on them, one entry each.
+ * Without NAME among the columns lsblk prints a flat list; a device with several parents comes several times.
+ */
+export async function listBlocks(os: Pick<AgentOs, 'run'>): Promise<Block[]> {
+  // udev may still be reading the disks: what it has not read yet has no serial and no file system type.
+  await os.run('udevadm', ['settle', '--timeout=60']).catch(() => undefined);
+  const { stdout } = await os.run('lsblk', ['-bia', '--json', `-o${COLUMNS}`]);
+  return parseLsblk(stdout);
+}
+
+/** Is it a disk that an image may go to: a disk, an array, a multipath device, and of some size. */
+export function isDisk(block: Block): boolean {
+  const isKind = block.type === 'disk' || block.type === 'mpath' || block.type.includes('raid');
+  return isKind && (block.size ?? 0) > 0 && !/^(?:fd|ram|zram)\d/.test(block.kname);
+}
+
+/** A device and everything on it (partitions, volumes, arrays), the device first. */
+export function withDescendants(blocks: readonly Block[], kname: string): Block[] {
+  const found = new Map<string, Block>();
+  const visit = (name: string) => {
+    const block = blocks.find((candidate) => candidate.kname === name);
+    if (!block || found.has(name)) return;
+    found.set(name, block);
+    for (const child of blocks) if (child.pkname === name) visit(child.kname);
+  };
+  visit(kname);
+  return [...found.values()];
+}

@@ -1,0 +1,60 @@
+import { promisify } from 'node:util';
+import { inflateRaw, zstdDecompress } from 'node:zlib';
+
+import { reasonOf } from '../../system/failure.ts';
+import { refuseImage } from './qcow2-header.ts';
+
+const inflate = promisify(inflateRaw);
+const unzstd = promisify(zstdDecompress);
+const ZSTD_MAGIC = 0xfd_2f_b5_28;
+
+/**
+ * Length of the one zstd frame that a buffer begins with (RFC 8878 3.1.1). Node takes whatever follows a frame for another one,
+ * and a compressed cluster ends somewhere in its last sector.
+ */
+export function zstdFrameBytes(buffer: Buffer): number {
+  const end = () => refuseImage('a compressed cluster is no whole zstd frame');
+  if (buffer.length < 6 || buffer.readUInt32LE(0) !== ZSTD_MAGIC) throw end();
+  const descriptor = buffer.readUInt8(4);
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const contentSizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  let at = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes + contentSizeBytes;
+  for (let isLast = false; !isLast;) {
+    if (at + 3 > buffer.length) throw end();
+    const block = buffer.readUIntLE(at, 3);
+    isLast = (block & 1) !== 0;
+    // A block of type 1 is one byte, repeated.
+    at += 3 + (((block >>> 1) & 3) === 1 ? 1 : block >>> 3);
+  }
+  at += (descriptor & 4) === 0 ? 0 : 4;
+  if (at > buffer.length) throw end();
+  return at;
+}
+
+/**
+ * One compressed cluster, unpacked in Node's thread pool.
+ * @returns exactly `clusterBytes` bytes
+ * @throws AgentError `InvalidImage` when it is damaged or unpacks to another length
+ */
+export async function decompressCluster(
+  compression: 'zlib' | 'zstd',
+  bytes: Buffer,
+  clusterBytes: number,
+): Promise<Buffer> {
+  let cluster: Buffer;
+  try {
+    cluster =
+      compression === 'zlib'
+        ? await inflate(bytes, { maxOutputLength: clusterBytes, chunkSize: clusterBytes })
+        : await unzstd(bytes.subarray(0, zstdFrameBytes(bytes)), {
+            maxOutputLength: clusterBytes,
+            chunkSize: clusterBytes,
+          });
+  } catch (error) {
+    throw refuseImage(`a compressed cluster cannot be unpacked (${reasonOf(error)})`);
+  }
+  if (cluster.length !== clusterBytes)
+    throw refuseImage(`a compressed cluster has ${cluster.length} bytes, not ${clusterBytes}`);
+  return cluster;
+}

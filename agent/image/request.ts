@@ -1,0 +1,77 @@
+import { Value } from 'typebox/value';
+
+import { type ImageInfo, ImageInfoSchema } from '../api/image.ts';
+import { AgentError } from '../api/errors.ts';
+import { isUrl, readChecksum, type WantedChecksum, wantedChecksum } from './checksum.ts';
+import type { HttpOptions } from './http-request.ts';
+
+/** `image_info`, checked and in our own terms. */
+export type ImageRequest = {
+  id: string;
+  urls: string[];
+  checksum: WantedChecksum;
+  diskFormat: string | undefined;
+  /** Base64 of gzip, or a URL. */
+  configDrive: string | undefined;
+  http: Pick<HttpOptions, 'authorization' | 'proxies' | 'noProxy'>;
+};
+
+function refuse(why: string): AgentError {
+  return new AgentError('InvalidCommandParamsError', `cannot use image_info: ${why}`);
+}
+
+function textOf(info: Record<string, unknown>, key: string): string | undefined {
+  const value = info[key];
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') throw refuse(`${key} is not text`);
+  return value;
+}
+
+/** Authorization as agent-protocol I.1 ranks it: the ready-made header before user and password. */
+function readAuthorization(info: Record<string, unknown>): string | undefined {
+  const ready = textOf(info, 'image_request_authorization');
+  if (ready !== undefined) return Buffer.from(ready, 'base64').toString('utf8').trim();
+  if (textOf(info, 'image_server_auth_strategy') !== 'http_basic') return undefined;
+  const [user, password] = [textOf(info, 'image_server_user'), textOf(info, 'image_server_password')];
+  if (user === undefined || password === undefined)
+    throw refuse('http_basic needs image_server_user and image_server_password');
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+}
+
+function readHttp(info: Record<string, unknown>): ImageRequest['http'] {
+  const authorization = readAuthorization(info);
+  const { proxies } = info;
+  const noProxy = textOf(info, 'no_proxy');
+  if (proxies === undefined || proxies === null) return { ...(authorization !== undefined && { authorization }) };
+  if (typeof proxies !== 'object') throw refuse('proxies is not an object');
+  const [http, https] = ['http', 'https'].map((key) => textOf(proxies as Record<string, unknown>, key));
+  return {
+    ...(authorization !== undefined && { authorization }),
+    proxies: { ...(http !== undefined && { http }), ...(https !== undefined && { https }) },
+    ...(noProxy !== undefined && { noProxy }),
+  };
+}
+
+/**
+ * Reads `image_info` before anything is started (agent-protocol I.1).
+ * @throws AgentError `InvalidCommandParamsError` that names the key
+ */
+export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageRequest {
+  if (!Value.Check(ImageInfoSchema, value)) {
+    const [problem] = Value.Errors(ImageInfoSchema, value);
+    throw refuse(problem ? `${problem.instancePath || 'it'} ${problem.message}` : 'it has the wrong form');
+  }
+  const info: ImageInfo & Record<string, unknown> = value;
+  if (info.image_type === 'partition')
+    throw refuse('image_type is partition, and this agent writes whole-disk images only; use a whole-disk image');
+  const checksum = wantedChecksum(info);
+  if (!isUrl(checksum.value)) readChecksum(checksum, isMd5Allowed);
+  return {
+    id: info.id,
+    urls: info.urls,
+    checksum,
+    diskFormat: textOf(info, 'disk_format'),
+    configDrive: textOf(info, 'configdrive'),
+    http: readHttp(info),
+  };
+}
