@@ -1,0 +1,59 @@
+import type { Lookup } from './api/ironic.ts';
+import { AGENT_VERSION } from './api/version.ts';
+import { createIronicClient } from './ironic/client.ts';
+import { inspect, join, wantsInspection } from './join.ts';
+import type { AgentParts } from './parts.ts';
+import { serve } from './serve.ts';
+import { waitForDisks, waitForever, waitForNetwork } from './wait.ts';
+
+/** Settings that Ironic hands out with the node and that outrank the kernel's parameters. */
+function applyLookup({ config, console }: AgentParts, lookup: Lookup): void {
+  const minVersion = (lookup.config as Record<string, unknown>)['tls_min_version'];
+  if (minVersion !== '1.2' && minVersion !== '1.3') return;
+  config.tlsMinVersion = minVersion;
+  console.debug(`TLS ${minVersion} or later, as Ironic wants it`);
+}
+
+/**
+ * The agent's life from start-up to the end of its signal: network, disks, inspection where asked for, lookup, certificate,
+ * server, heartbeats. What another machine or a slow device fails at is tried again in here; nothing of that ends the process.
+ */
+export async function runAgent(parts: AgentParts): Promise<void> {
+  const { config, console, os, signal, store } = parts;
+  console.addSecret(config.agentToken);
+  console.addSecret(store.state().token);
+  console.status({ name: `${os.hostname()} (ingot-agent ${AGENT_VERSION})`, state: 'starting' });
+  if (config.hardwareInitializationDelaySeconds > 0) {
+    await os.clock.sleep(config.hardwareInitializationDelaySeconds * 1000, signal);
+  }
+  await waitForNetwork(parts);
+  const disks = waitForDisks(parts, undefined);
+  disks.catch(() => undefined); // awaited below; until then a failure is not lost, only late
+  let nodeUuid = store.state().nodeUuid;
+  if (wantsInspection(parts)) {
+    await disks;
+    nodeUuid = (await inspect(parts)) ?? nodeUuid;
+  }
+  if (config.apiUrls.length === 0) {
+    const isInspected = config.inspectionCallbackUrls.length > 0;
+    console.status(
+      isInspected
+        ? { state: 'nothing left to do: waiting to be switched off' }
+        : { state: 'idle', error: 'no ipa-api-url and no ipa-inspection-callback-url among the kernel parameters' },
+    );
+    return waitForever(parts);
+  }
+  const ironic = createIronicClient({
+    urls: config.apiUrls,
+    http: parts.http,
+    apiVersion: config.ironicApiVersion,
+    requestId: config.globalRequestId,
+  });
+  const joined = await join(parts, ironic, nodeUuid);
+  if (joined === undefined) return waitForever(parts);
+  applyLookup(parts, joined.lookup);
+  // Again with the node's hints: the disk that they name may be the slowest of all.
+  const ready = disks.then(() => waitForDisks(parts, joined.lookup.node));
+  ready.catch(() => undefined);
+  await serve(parts, ironic, joined, ready);
+}

@@ -1,0 +1,18 @@
+import type { Inventory } from '../api/inventory.ts';
+import type { Node } from '../api/command.ts';
+import type { AgentConfig } from '../config/config.ts';
+import type { AgentOs } from '../os/door.ts';
+
+/** What every command and step is handed. Tests make one by hand. */
+export type AgentDeps = {
+  os: AgentOs;
+  config: AgentConfig;
+  /** The node as Ironic last told it, by lookup or with a command; commands that bring a node refresh it. */
+  node: { current: Node | undefined };
+  /** A fresh inventory; nothing of it is cached. */
+  inventory: () => Promise<Inventory>;
+  /** Asks Ironic for the node again, so that root device hints set since the boot are known; undefined where no API is known. */
+  refreshNode: () => Promise<Node | undefined>;
+  /** The agent's own last log lines, oldest first, without secrets. */
+  recentLog: () => readonly string[];
+};

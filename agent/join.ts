@@ -1,0 +1,118 @@
+import type { Lookup } from './api/ironic.ts';
+import { collectSystemLogs } from './commands/logs.ts';
+import { inspectionData } from './inspection-data.ts';
+import type { IronicClient } from './ironic/client.ts';
+import { inspectionUrls, postInspection } from './ironic/inspection.ts';
+import { chooseToken, lookupNode } from './ironic/lookup.ts';
+import type { AgentParts } from './parts.ts';
+import { Failure, reasonOf } from '../system/failure.ts';
+
+const RETRY_SECONDS = 30;
+
+/** The reason and what to try, as the console shows them. */
+export function errorText(error: unknown): string {
+  return error instanceof Failure && error.hint !== undefined
+    ? `${error.message}\ntry: ${error.hint}`
+    : reasonOf(error);
+}
+
+/** Whether the boot parameters ask for an inspection that has not been done in this boot. */
+export function wantsInspection({ config, store }: AgentParts): boolean {
+  const asked =
+    config.inspectionCallbackUrls.length > 0 || (config.inspectionCollectors.length > 0 && config.apiUrls.length > 0);
+  return asked && store.state().inspected !== true;
+}
+
+/**
+ * Hands in the inventory. A server that refuses it is told about and left (the lookup may still work); one that cannot be
+ * reached is asked again until it can.
+ * @returns the node's UUID where the server says it
+ */
+export async function inspect(parts: AgentParts): Promise<string | undefined> {
+  const { config, console, hardware, os, store, signal } = parts;
+  for (;;) {
+    console.status({ state: 'inspecting this machine' });
+    const payload = await inspectionData(config.inspectionCollectors, {
+      inventory: hardware.inventory,
+      rootDisk: () => hardware.rootDisk(undefined),
+      logs: () => collectSystemLogs({ os, recentLog: console.recent }),
+      log: console.log,
+    });
+    const urls = inspectionUrls(config.inspectionCallbackUrls, config.apiUrls);
+    try {
+      const uuid = await postInspection({
+        urls,
+        payload,
+        http: parts.http,
+        requestId: config.globalRequestId,
+        clock: os.clock,
+        onRetry: (reason, wait) => console.status({ error: `${reason}\nnext try in ${wait} s` }),
+        signal,
+      });
+      await store.update({ inspected: true });
+      console.status({ state: 'inspection has been handed in', error: '', ...(uuid !== undefined && { node: uuid }) });
+      return uuid;
+    } catch (error) {
+      signal.throwIfAborted();
+      console.status({ state: 'inspection was not taken', error: errorText(error) });
+      if (error instanceof Failure && error.code === 'INSPECTION_REFUSED') return undefined;
+      await os.clock.sleep(RETRY_SECONDS * 1000, signal);
+    }
+  }
+}
+
+/** Nobody but Ironic's own agent of this boot may serve: the network goes down, as IPA does it. */
+async function lockDown({ os, console, inRamdisk }: AgentParts, error: Failure): Promise<void> {
+  console.status({ state: 'locked: this agent serves nobody', error: errorText(error) });
+  if (!inRamdisk) throw error;
+  for (const name of await os.files.list('/sys/class/net')) {
+    if (!(await os.files.exists(`/sys/class/net/${name}/device`))) continue;
+    await os.run('ip', ['link', 'set', name, 'down']).catch((cause: unknown) => console.log(reasonOf(cause)));
+  }
+}
+
+/**
+ * Asks Ironic for the node, round after round, and keeps the token.
+ * @returns undefined when Ironic withholds the token, and the machine is locked
+ */
+export async function join(
+  parts: AgentParts,
+  ironic: IronicClient,
+  nodeUuid: string | undefined,
+): Promise<{ lookup: Lookup; token: string | undefined } | undefined> {
+  const { config, console, hardware, os, store, signal } = parts;
+  for (;;) {
+    console.status({ state: `asking Ironic for this machine's node at ${config.apiUrls.join(', ')}` });
+    try {
+      const lookup = await lookupNode({
+        ironic,
+        addresses: hardware.macs,
+        nodeUuid,
+        timeoutSeconds: config.lookupTimeoutSeconds,
+        intervalSeconds: config.lookupIntervalSeconds,
+        clock: os.clock,
+        random: parts.random,
+        onRetry: (error, wait) => {
+          console.status({ error: errorText(error) });
+          console.debug(`next lookup in ${wait.toFixed(1)} s`);
+        },
+        signal,
+      });
+      const token = chooseToken(store.state().token ?? config.agentToken, lookup.config.agent_token);
+      console.addSecret(token);
+      await store.update({ nodeUuid: lookup.node.uuid, ...(token !== undefined && { token }) });
+      console.status({ node: lookup.node.uuid, error: '' });
+      return { lookup, token };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Failure && error.code === 'TOKEN_WITHHELD') {
+        await lockDown(parts, error);
+        return undefined;
+      }
+      if (!(error instanceof Failure) || error.code !== 'LOOKUP_TIMED_OUT') throw error;
+      // IPA's process ends here and is started again half a minute later; ours only begins a new round.
+      console.status({ state: 'not known to Ironic', error: errorText(error) });
+      await os.clock.sleep(RETRY_SECONDS * 1000, signal);
+    }
+  }
+}

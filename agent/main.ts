@@ -1,0 +1,70 @@
+import { AGENT_VERSION } from './api/version.ts';
+import { type OptionTable, optionsHelp, parseOptions, usageFailure } from '../cli/options.ts';
+import { type Program, runProgram } from '../cli/program.ts';
+import { defineFailures } from '../system/failure.ts';
+import { systemFiles } from './os/files.ts';
+
+const OPTIONS = {
+  standalone: {
+    type: 'boolean',
+    help: 'run as the agent outside of a ramdisk: Ironic may then erase and write THIS machine',
+  },
+  'kernel-parameters': {
+    type: 'string',
+    placeholder: 'TEXT',
+    help: "parameters instead of /proc/cmdline's, with --standalone",
+  },
+  'state-dir': {
+    type: 'string',
+    placeholder: 'DIR',
+    help: 'where token, certificate and history of this boot are kept',
+  },
+  json: { type: 'boolean', help: 'inventory as JSON' },
+  help: { type: 'boolean', short: 'h', help: 'show this help' },
+  version: { type: 'boolean', help: 'show the version' },
+} as const satisfies OptionTable;
+
+const HELP = `ingot-agent [--standalone]: inspects, erases and images the machine that it runs on, for Ironic
+ingot-agent inventory [--json]: shows what the machine is
+
+${optionsHelp(OPTIONS)}
+`;
+
+/** The builder puts it into every ramdisk, and nothing else has it. */
+const RAMDISK_MARK = '/etc/ingot-release';
+
+const failure = defineFailures({
+  NOT_A_RAMDISK: {
+    message: (mark) => `cannot run as the agent: this is not a deploy ramdisk (there is no ${mark})`,
+    hint: 'ingot-agent inventory shows this machine without touching it; --standalone runs the agent all the same',
+  },
+});
+
+async function main({ argv, stdout, signal }: Program): Promise<number> {
+  const { values, positionals } = parseOptions(OPTIONS, argv);
+  const [command, ...rest] = positionals;
+  if (values.help || values.version) {
+    stdout.write(values.help ? HELP : `${AGENT_VERSION}\n`);
+    return 0;
+  }
+  if (rest.length > 0 || (command !== undefined && command !== 'inventory')) {
+    throw usageFailure(`cannot understand "${positionals.join(' ')}"`, 'see --help');
+  }
+  if (command === 'inventory') {
+    const { showInventory } = await import('./inventory-command.ts');
+    return showInventory({ stdout, json: values.json });
+  }
+  const inRamdisk = await systemFiles.exists(RAMDISK_MARK);
+  if (!inRamdisk && !values.standalone) throw failure('NOT_A_RAMDISK', RAMDISK_MARK);
+  const { startAgent } = await import('./start.ts');
+  await startAgent({
+    kernelParameters: values['kernel-parameters'],
+    stateDirectory: values['state-dir'],
+    inRamdisk,
+    stdout,
+    signal,
+  });
+  return 0;
+}
+
+await runProgram(main);

@@ -1,0 +1,34 @@
+import type { Node } from './api/command.ts';
+import type { Disk, Inventory } from './api/inventory.ts';
+import type { AgentDeps } from './commands/deps.ts';
+import type { AgentConfig } from './config/config.ts';
+import type { AgentConsole } from './console.ts';
+import type { CommandSpec } from './engine/command-table.ts';
+import type { Http } from './ironic/http.ts';
+import type { AgentOs } from './os/door.ts';
+import type { StateStore } from './state.ts';
+
+/** What the agent knows of the machine; each call looks anew. */
+export type Hardware = {
+  inventory: () => Promise<Inventory>;
+  /** MACs of the network interfaces that Ironic may know. */
+  macs: () => Promise<string[]>;
+  /** The disk an image would go to, by the node's hints where it has some. @throws when there is none */
+  rootDisk: (node: Node | undefined) => Promise<Disk>;
+};
+
+/** Everything that a running agent is made of; `main.ts` hands in the real ones, tests their own. */
+export type AgentParts = {
+  os: AgentOs;
+  config: AgentConfig;
+  store: StateStore;
+  commands: readonly CommandSpec<AgentDeps>[];
+  hardware: Hardware;
+  console: AgentConsole;
+  http: Http;
+  /** 0 to 1. */
+  random: () => number;
+  /** Whether this machine is the agent's own: only there may it take network interfaces down. */
+  inRamdisk: boolean;
+  signal: AbortSignal;
+};

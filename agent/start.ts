@@ -1,0 +1,56 @@
+import { runAgent } from './agent.ts';
+import { COMMANDS } from './commands/table.ts';
+import { type AgentConfig, makeConfig } from './config/config.ts';
+import { parseKernelParameters } from './config/kernel-parameters.ts';
+import { createConsole } from './console.ts';
+import { collectInventory, findRootDisk } from './hardware/inventory.ts';
+import { describeInterfaces } from './hardware/interfaces.ts';
+import { createHttp } from './ironic/http.ts';
+import type { AgentOs } from './os/door.ts';
+import { systemOs } from './os/system.ts';
+import type { Hardware } from './parts.ts';
+import { openState, STATE_DIRECTORY } from './state.ts';
+
+/** The machine itself. */
+export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterface'>): Hardware {
+  return {
+    inventory: () => collectInventory(os, config.bootInterface),
+    macs: async () => (await describeInterfaces(os)).map((nic) => nic.mac_address).filter((mac) => mac !== ''),
+    rootDisk: (node) => findRootDisk(os, node),
+  };
+}
+
+/** Puts the real parts together and runs the agent until the signal aborts. */
+export async function startAgent(options: {
+  /** Instead of /proc/cmdline. */
+  kernelParameters: string | undefined;
+  stateDirectory: string | undefined;
+  inRamdisk: boolean;
+  stdout: { write: (text: string) => unknown };
+  signal: AbortSignal;
+}): Promise<void> {
+  const os = systemOs();
+  const text = options.kernelParameters ?? (await os.files.read('/proc/cmdline')) ?? '';
+  const config = makeConfig(parseKernelParameters(text));
+  const console = createConsole({
+    write: (line) => void options.stdout.write(line),
+    monotonic: os.clock.monotonic,
+    debug: config.debug,
+  });
+  await runAgent({
+    os,
+    config,
+    store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY),
+    commands: COMMANDS,
+    hardware: realHardware(os, config),
+    console,
+    http: createHttp({
+      insecure: config.insecure,
+      tlsMinVersion: config.tlsMinVersion,
+      timeoutMs: config.httpRequestTimeoutSeconds * 1000,
+    }),
+    random: Math.random,
+    inRamdisk: options.inRamdisk,
+    signal: options.signal,
+  });
+}

@@ -1,0 +1,100 @@
+import type { CommandSpec } from '../../agent/engine/command-table.ts';
+import type { AgentDeps } from '../../agent/commands/deps.ts';
+import { makeConfig } from '../../agent/config/config.ts';
+import { parseKernelParameters } from '../../agent/config/kernel-parameters.ts';
+import { createConsole } from '../../agent/console.ts';
+import { createHttp } from '../../agent/ironic/http.ts';
+import type { AgentOs } from '../../agent/os/door.ts';
+import { systemFiles } from '../../agent/os/files.ts';
+import type { AgentParts } from '../../agent/parts.ts';
+import { openState } from '../../agent/state.ts';
+import type { Disk, Inventory } from '../../agent/api/inventory.ts';
+
+export const MAC = '52:54:00:11:22:44';
+
+export const DISK: Disk = {
+  name: '/dev/sda',
+  model: 'QEMU HARDDISK',
+  size: 8_589_934_592,
+  rotational: true,
+  wwn: null,
+  serial: 'DISK0',
+  vendor: 'ATA',
+  wwn_with_extension: null,
+  wwn_vendor_extension: null,
+  hctl: '0:0:0:0',
+  by_path: null,
+  logical_sectors: 512,
+  physical_sectors: 512,
+  tran: 'sata',
+};
+
+export const INVENTORY: Inventory = {
+  interfaces: [
+    {
+      name: 'enp0s3',
+      mac_address: MAC,
+      ipv4_address: '10.0.2.15',
+      ipv6_address: null,
+      has_carrier: true,
+      lldp: null,
+      vendor: '0x1af4',
+      product: '0x0001',
+      client_id: null,
+      biosdevname: null,
+      speed_mbps: null,
+      pci_address: null,
+      driver: 'virtio_net',
+    },
+  ],
+  cpu: { model_name: 'QEMU', frequency: '', count: 2, architecture: 'x86_64', flags: ['fpu'], socket_count: 1 },
+  disks: [DISK],
+  memory: { total: 3_053_297_664, physical_mb: 3072 },
+  bmc_address: null,
+  bmc_v6address: null,
+  system_vendor: {
+    product_name: 'Standard PC',
+    serial_number: '',
+    manufacturer: 'QEMU',
+    firmware: { vendor: 'EDK II', version: '2025.02', build_date: '02/02/2025' },
+  },
+  boot: { current_boot_mode: 'uefi', pxe_interface: MAC },
+  hostname: 'rack-1',
+};
+
+/** An agent whose network is real loopback and whose machine is not; `output` is its console. */
+export async function fakeParts(options: {
+  cmdline: string;
+  stateDirectory: string;
+  os: AgentOs;
+  signal: AbortSignal;
+  commands?: readonly CommandSpec<AgentDeps>[];
+  hardware?: Partial<AgentParts['hardware']>;
+  inRamdisk?: boolean;
+}): Promise<{ parts: AgentParts; output: () => string }> {
+  const config = makeConfig(parseKernelParameters(options.cmdline));
+  let written = '';
+  const console = createConsole({
+    write: (text) => (written += text),
+    monotonic: options.os.clock.monotonic,
+    debug: true,
+  });
+  const parts: AgentParts = {
+    os: options.os,
+    config,
+    store: await openState(systemFiles, options.stateDirectory),
+    commands: options.commands ?? [],
+    hardware: {
+      inventory: async () => INVENTORY,
+      macs: async () => [MAC],
+      rootDisk: async () => DISK,
+      ...options.hardware,
+    },
+    console,
+    http: createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 3000 }),
+    random: () => 0,
+    inRamdisk: options.inRamdisk ?? true,
+    signal: options.signal,
+  };
+  return { parts, output: () => written };
+}
