@@ -101,7 +101,7 @@ export async function join(
       const token = chooseToken(store.state().token ?? config.agentToken, lookup.config.agent_token);
       console.addSecret(token);
       await store.update({ nodeUuid: lookup.node.uuid, ...(token !== undefined && { token }) });
-      console.status({ node: lookup.node.uuid, error: '' });
+      console.status({ node: lookup.node.uuid, state: "found this machine's node", error: '' });
       return { lookup, token };
     } catch (error) {
       signal.throwIfAborted();

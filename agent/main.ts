@@ -67,4 +67,5 @@ async function main({ argv, stdout, signal }: Program): Promise<number> {
   return 0;
 }
 
-await runProgram(main);
+// No top-level await: the ramdisk's bundle is CommonJS.
+void runProgram(main);

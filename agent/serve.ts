@@ -9,7 +9,7 @@ import { callbackUrl, findAdvertisedAddress } from './ironic/address.ts';
 import { type Certificate, createCertificate } from './ironic/certificate.ts';
 import { API_MINOR, type IronicClient } from './ironic/client.ts';
 import { createHeartbeat } from './ironic/heartbeat.ts';
-import { readLookup } from './ironic/lookup.ts';
+import { lookupNode } from './ironic/lookup.ts';
 import { errorText } from './join.ts';
 import type { AgentParts } from './parts.ts';
 import { reasonOf } from '../system/failure.ts';
@@ -18,6 +18,8 @@ import { reasonOf } from '../system/failure.ts';
 export type Endpoint = { callbackUrl: string; tls: Certificate | undefined };
 
 const RETRY_SECONDS = 5;
+/** A command that needs the node as it is now fails when Ironic does not say it for so long. */
+const REFRESH_SECONDS = 60;
 
 /** Tries until it works; the console says what does not. */
 async function insist<T>(parts: AgentParts, work: () => Promise<T>): Promise<T> {
@@ -34,7 +36,7 @@ async function insist<T>(parts: AgentParts, work: () => Promise<T>): Promise<T> 
 
 /** Address and certificate: those of an earlier process of this boot, else new ones. */
 export async function makeEndpoint(parts: AgentParts, ironic: IronicClient): Promise<Endpoint> {
-  const { config, os, store, signal, console } = parts;
+  const { config, os, store, signal } = parts;
   const saved = store.state().callbackUrl;
   const savedCertificate = await store.certificate();
   if (saved !== undefined && (savedCertificate !== undefined || saved.startsWith('http:'))) {
@@ -62,7 +64,6 @@ export async function makeEndpoint(parts: AgentParts, ironic: IronicClient): Pro
   }
   const url = callbackUrl(withTls ? 'https' : config.advertiseProtocol, host, config.advertisePort);
   await store.update({ callbackUrl: url });
-  console.status({ address: url });
   return { callbackUrl: url, tls };
 }
 
@@ -82,8 +83,18 @@ export function makeDeps(parts: AgentParts, ironic: IronicClient, lookup: Lookup
     inventory: parts.hardware.inventory,
     recentLog: parts.console.recent,
     refreshNode: async () => {
-      const body = await ironic.lookup(await parts.hardware.macs(), lookup.node.uuid, parts.signal);
-      node.current = readLookup(body).node; // its token is masked by now and of no interest
+      const fresh = await lookupNode({
+        ironic,
+        addresses: parts.hardware.macs,
+        nodeUuid: lookup.node.uuid,
+        timeoutSeconds: REFRESH_SECONDS,
+        intervalSeconds: parts.config.lookupIntervalSeconds,
+        clock: parts.os.clock,
+        random: parts.random,
+        onRetry: (error) => parts.console.log(`the node is asked for again: ${reasonOf(error)}`),
+        signal: parts.signal,
+      });
+      node.current = fresh.node; // its token is masked by now and of no interest
       return node.current;
     },
   };

@@ -1,22 +1,31 @@
 import { reasonOf } from '../system/failure.ts';
 import type { Node } from './api/command.ts';
+import { isLinkLocal } from './ironic/address.ts';
 import type { AgentParts } from './parts.ts';
 
 const NETWORK_WAIT_SECONDS = 60;
-const POLL_MS = 500;
+const POLL_MS = 250;
 
-/** Waits until there is a network interface with a MAC; without one the agent goes on and says so. */
-export async function waitForNetwork({ os, hardware, console, signal }: AgentParts): Promise<void> {
+/** What is missing of the network; undefined when there is an interface and a machine elsewhere could be talked to. */
+async function missingNetwork({ os, hardware }: AgentParts): Promise<string | undefined> {
+  const macs = await hardware.macs();
+  if (macs.length === 0) return 'a network interface (is its driver in this ramdisk?)';
+  const isUsable = os.addresses().some(({ address, internal }) => !internal && !isLinkLocal(address));
+  return isUsable ? undefined : 'an address from DHCP (is the cable in, and is this the right VLAN?)';
+}
+
+/** Waits for a network interface and its address; without them the agent goes on after a minute and says what is missing. */
+export async function waitForNetwork(parts: AgentParts): Promise<void> {
+  const { os, console, signal } = parts;
   const start = os.clock.monotonic();
   for (;;) {
-    const macs = await hardware.macs();
-    if (macs.length > 0) return console.log(`network interfaces: ${macs.join(', ')}`);
+    const missing = await missingNetwork(parts);
+    if (missing === undefined) return;
     if (os.clock.monotonic() - start > NETWORK_WAIT_SECONDS * 1000) {
-      return console.status({
-        error: `no network interface was found in ${NETWORK_WAIT_SECONDS} s; is its driver in this ramdisk?`,
-      });
+      console.status({ error: `after ${NETWORK_WAIT_SECONDS} s there is still not ${missing}` });
+      return;
     }
-    console.status({ state: 'waiting for a network interface' });
+    console.status({ state: `waiting for ${missing}` });
     await os.clock.sleep(POLL_MS, signal);
   }
 }

@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import type { CommandProgress, CommandResult } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
-import { reasonOf } from '../../system/failure.ts';
 import type { CommandContext, CommandSpec } from './command-table.ts';
-import { afterRestart } from './history.ts';
+import { createHistory, type Entry, type History } from './history.ts';
 import { shapeResult, toCommandError } from './outcome.ts';
 import { checkParamValues, paramNamesError } from './params.ts';
 
@@ -41,8 +40,6 @@ export type Runner = {
   /** With `wait` the answer comes when the command is done. @throws AgentError `NotFound` */
   get: (id: string, wait?: boolean) => Promise<CommandResult>;
 };
-
-type Entry = { result: CommandResult; done: Promise<void> };
 
 function split(name: string): { extension: string; command: string } {
   const dot = name.indexOf('.');
@@ -86,95 +83,90 @@ function rateMeter(monotonic: () => number): (progress: CommandProgress) => Comm
   };
 }
 
-export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
-  const { commands, deps, log, events = {} } = options;
-  const entries = new Map<string, Entry>(
-    afterRestart(options.restored ?? []).map((result) => [result.id, { result, done: Promise.resolve() }]),
-  );
-  const history = (): CommandResult[] => [...entries.values()].map((entry) => entry.result);
-  let lock: Promise<unknown> = Promise.resolve();
-  let saving: Promise<void> = Promise.resolve();
-
-  /** One write at a time; each takes the history as it is when its turn comes. A full /run must not stop a command. */
-  const save = (): Promise<void> => {
-    saving = saving
-      .then(() => options.save?.(history()))
-      .catch((error: unknown) => log(`cannot keep the command history: ${reasonOf(error)}`));
-    return saving;
-  };
-
-  const finish = async (spec: CommandSpec<Deps>, entry: Entry, work: () => Promise<unknown>): Promise<void> => {
-    const { progress: _, ...started } = entry.result;
-    const name = started.command_name;
-    try {
-      const value = shapeResult(await work(), name, spec.mode);
-      entry.result = { ...started, command_status: 'SUCCEEDED', command_result: value };
-    } catch (error) {
-      const command_error = toCommandError(error);
-      const mismatch = spec.mode === 'async' && command_error.type === 'VersionMismatch';
-      entry.result = {
-        ...started,
-        // The full name, as IPA has it for sync commands that raised: the conductor's polling looks at short ones only.
-        command_name: spec.mode === 'sync' ? spec.name : name,
-        command_status: mismatch ? 'CLEAN_VERSION_MISMATCH' : 'FAILED',
-        command_error,
-      };
-    }
-    await save();
-    events.finished?.(entry.result, spec.mode);
-  };
-
-  const context = (entry: Entry): CommandContext => {
-    const meter = rateMeter(options.monotonic ?? (() => performance.now()));
+/** How a command that has run stands in the history. */
+async function outcomeOf<Deps>(
+  spec: CommandSpec<Deps>,
+  started: CommandResult,
+  work: () => Promise<unknown>,
+): Promise<CommandResult> {
+  const { progress: _, ...rest } = started;
+  const name = started.command_name;
+  try {
+    return { ...rest, command_status: 'SUCCEEDED', command_result: shapeResult(await work(), name, spec.mode) };
+  } catch (error) {
+    const command_error = toCommandError(error);
+    const mismatch = spec.mode === 'async' && command_error.type === 'VersionMismatch';
     return {
-      signal: options.signal,
-      log,
-      progress: (progress) => {
-        if (entry.result.command_status !== 'RUNNING') return; // a late word of a command that has ended
-        entry.result = { ...entry.result, progress: meter(progress) };
-        events.progress?.(entry.result.command_name, entry.result.progress ?? progress);
-      },
+      ...rest,
+      // The full name, as IPA has it for sync commands that raised: the conductor's polling looks at short ones only.
+      command_name: spec.mode === 'sync' ? spec.name : name,
+      command_status: mismatch ? 'CLEAN_VERSION_MISMATCH' : 'FAILED',
+      command_error,
     };
-  };
+  }
+}
 
-  const begin = async (spec: CommandSpec<Deps>, params: Record<string, unknown>): Promise<Entry> => {
-    const command = split(spec.name).command;
-    // Bad names are a failed command, bad values none at all (as IPA has it).
-    const refusal = paramNamesError(command, spec.params, params);
-    if (refusal === undefined) {
-      checkParamValues(command, spec.params, params);
-      spec.validate?.(params as never);
-    }
-    const entry: Entry = {
-      result: {
-        id: randomUUID(),
-        command_name: command,
-        command_status: 'RUNNING',
-        command_error: null,
-        command_result: null,
-      },
-      done: Promise.resolve(),
-    };
-    entries.set(entry.result.id, entry);
-    events.started?.(command, titleOf(command, params));
-    // Before anybody is told that it runs: should this process die of it, the next one must know. A conductor that finds
-    // an empty history takes the machine for freshly booted and goes on with the next step.
-    await save();
-    entry.done = finish(spec, entry, async () => {
-      if (refusal !== undefined) throw refusal;
-      return spec.run(deps, params as never, context(entry));
-    });
-    return entry;
+function contextOf<Deps>(options: RunnerOptions<Deps>, entry: Entry): CommandContext {
+  const meter = rateMeter(options.monotonic ?? (() => performance.now()));
+  return {
+    signal: options.signal,
+    log: options.log,
+    progress: (progress) => {
+      if (entry.result.command_status !== 'RUNNING') return; // a late word of a command that has ended
+      entry.result = { ...entry.result, progress: meter(progress) };
+      options.events?.progress?.(entry.result.command_name, entry.result.progress ?? progress);
+    },
   };
+}
+
+/** Takes a command into the history and starts it; bad names of parameters are a failed command, bad values none at all. */
+async function begin<Deps>(
+  options: RunnerOptions<Deps>,
+  history: History,
+  spec: CommandSpec<Deps>,
+  params: Record<string, unknown>,
+): Promise<Entry> {
+  const { command } = split(spec.name);
+  const refusal = paramNamesError(command, spec.params, params);
+  if (refusal === undefined) {
+    checkParamValues(command, spec.params, params);
+    spec.validate?.(params as never);
+  }
+  const entry = history.add({
+    id: randomUUID(),
+    command_name: command,
+    command_status: 'RUNNING',
+    command_error: null,
+    command_result: null,
+  });
+  options.events?.started?.(command, titleOf(command, params));
+  // Before anybody is told that it runs: should this process die of it, the next one must know. A conductor that finds
+  // an empty history takes the machine for freshly booted and goes on with the next step.
+  await history.save();
+  const work = async (): Promise<unknown> => {
+    if (refusal !== undefined) throw refusal;
+    return spec.run(options.deps, params as never, contextOf(options, entry));
+  };
+  entry.done = outcomeOf(spec, entry.result, work).then(async (result) => {
+    entry.result = result;
+    await history.save();
+    options.events?.finished?.(result, spec.mode);
+  });
+  return entry;
+}
+
+export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
+  const history = createHistory({ restored: options.restored ?? [], save: options.save, log: options.log });
+  let lock: Promise<unknown> = Promise.resolve();
 
   const dispatch = async (name: string, params: Record<string, unknown>): Promise<Entry> => {
     split(name);
-    const last = [...entries.values()].at(-1)?.result;
+    const last = history.last();
     if (last?.command_status === 'RUNNING') {
       throw new AgentError('AgentIsBusy', `executing command ${last.command_name}`);
     }
-    const spec = find(commands, name);
-    const entry = await begin(spec, params);
+    const spec = find(options.commands, name);
+    const entry = await begin(options, history, spec, params);
     if (spec.mode === 'sync') await entry.done;
     return entry;
   };
@@ -187,9 +179,9 @@ export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
       if (wait) await entry.done;
       return entry.result;
     },
-    history,
+    history: history.list,
     get: async (id, wait = false) => {
-      const entry = entries.get(id);
+      const entry = history.get(id);
       if (entry === undefined) throw new AgentError('NotFound', `Command Result with id ${id} not found.`);
       if (wait) await entry.done;
       return entry.result;

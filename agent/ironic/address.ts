@@ -12,7 +12,7 @@ export const addressFailure = defineFailures({
 });
 
 /** Link-local addresses mean nothing to a server behind a router. */
-function isLinkLocal(address: string): boolean {
+export function isLinkLocal(address: string): boolean {
   return address.startsWith('169.254.') || /^fe[89ab][0-9a-f]:/i.test(address);
 }
 

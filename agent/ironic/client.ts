@@ -72,13 +72,13 @@ function minorOf(version: unknown): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-export function createIronicClient(options: IronicClientOptions): IronicClient {
-  let urls = [...options.urls];
-  let known = minorOf(options.apiVersion);
-  const common = options.requestId === undefined ? {} : { 'X-OpenStack-Request-ID': options.requestId };
+type Send = (path: string, request: Omit<HttpRequest, 'url'>) => Promise<HttpAnswer>;
 
-  /** Tries the URLs in turn; only the lack of an answer leads to the next one. */
-  const send = async (path: string, request: Omit<HttpRequest, 'url'>): Promise<HttpAnswer> => {
+/** Tries the URLs in turn; only the lack of an answer leads to the next one. */
+function createSend(options: IronicClientOptions): Send {
+  let urls = [...options.urls];
+  const common = options.requestId === undefined ? {} : { 'X-OpenStack-Request-ID': options.requestId };
+  return async (path, request) => {
     let last: unknown;
     for (const [index, url] of urls.entries()) {
       try {
@@ -93,8 +93,12 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
     }
     throw last;
   };
+}
 
-  const serverMinor = async (signal?: AbortSignal): Promise<number> => {
+/** Asks for the server's version until it is known. */
+function createVersion(send: Send, given: string | undefined): (signal?: AbortSignal) => Promise<number> {
+  let known = minorOf(given);
+  return async (signal) => {
     if (known !== undefined) return known;
     const answer = await send('/', { method: 'GET', ...(signal && { signal }) });
     if (answer.status !== 200) throw refusal(answer);
@@ -106,6 +110,15 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
     if (known === undefined) throw ironicFailure('REFUSED', '200, but the body does not say its API version');
     return known;
   };
+}
+
+function versionHeader(minor: number, highest: number): Record<string, string> {
+  return { [VERSION_HEADER]: `1.${Math.min(minor, highest)}` };
+}
+
+export function createIronicClient(options: IronicClientOptions): IronicClient {
+  const send = createSend(options);
+  const serverMinor = createVersion(send, options.apiVersion);
 
   /** The version to work with now; one that had to be assumed is asked for again the next time. */
   const workingMinor = async (signal?: AbortSignal): Promise<number> => {
@@ -117,15 +130,13 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
     }
   };
 
-  const versioned = (minor: number, highest: number) => ({ [VERSION_HEADER]: `1.${Math.min(minor, highest)}` });
-
   return {
     serverMinor,
     probe: (signal) => send('/', { method: 'GET', ...(signal && { signal }) }),
     lookup: async (addresses, nodeUuid, signal) => {
       const query = new URLSearchParams({ addresses: addresses.join(',') });
       if (nodeUuid !== undefined) query.set('node_uuid', nodeUuid);
-      const headers = versioned(await workingMinor(signal), HIGHEST_FOR_LOOKUP);
+      const headers = versionHeader(await workingMinor(signal), HIGHEST_FOR_LOOKUP);
       const answer = await send(`/v1/lookup?${query.toString()}`, {
         method: 'GET',
         headers,
@@ -148,7 +159,7 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
       };
       const answer = await send(`/v1/heartbeat/${encodeURIComponent(nodeUuid)}`, {
         method: 'POST',
-        headers: versioned(minor, HIGHEST_FOR_HEARTBEAT),
+        headers: versionHeader(minor, HIGHEST_FOR_HEARTBEAT),
         body: JSON.stringify(body),
         ...(signal && { signal }),
       });

@@ -4,8 +4,8 @@ import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { defineFailures, Failure } from '../../system/failure.ts';
 
 /**
- * The small HTTP client for Ironic's API: a few short JSON exchanges. It is Node's own because undici costs 9 MB of memory
- * and 0.2 s of start time in the bundle, and this client needs nothing of what it does better.
+ * The small HTTP client for Ironic's API: a few short JSON exchanges. It is Node's own, which the server has loaded anyway and
+ * which tells the connection's own address; undici is left to the image writer, so that a waiting agent can do without its memory.
  */
 export type HttpRequest = {
   method: 'GET' | 'POST';
