@@ -1,9 +1,10 @@
 import type { FastifyError } from 'fastify';
+import type { Static } from 'typebox';
 
+import type { FaultSchema } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 
-/** Body of every answer of 400 and above; `faultstring` must be text or Ironic's client fails on it. */
-export type Fault = { faultcode: 'Client' | 'Server'; faultstring: string };
+type Fault = Static<typeof FaultSchema>;
 export type FaultAnswer = { status: number; body: Fault };
 
 const REASONS: Record<number, string> = {

@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import { Value } from 'typebox/value';
 
+import { type CommandRequest, CommandRequestSchema } from '../api/command.ts';
 import type { Runner } from '../engine/runner.ts';
 import { describeRoot, describeVersion } from './describe.ts';
 import { faultOf, HttpFault, httpFault } from './faults.ts';
@@ -38,19 +40,15 @@ function isToken(token: string | undefined, given: string | undefined): boolean 
   return token !== undefined && given !== undefined && timingSafeEqual(digest(token), digest(given));
 }
 
-function readCommand(body: unknown): { name: string; params: Record<string, unknown> } {
+function readCommand(body: unknown): CommandRequest {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.isBuffer(body) ? body.toString('utf8') : '');
   } catch (error) {
     throw new HttpFault(400, `Failed to decode JSON object: ${(error as Error).message.replace(/".*$/s, '').trim()}`);
   }
-  const command = (typeof value === 'object' && value !== null ? value : {}) as { name?: unknown; params?: unknown };
-  const { name, params } = command;
-  if (typeof name !== 'string' || typeof params !== 'object' || params === null || Array.isArray(params)) {
-    throw new HttpFault(400, 'Missing or invalid name or params');
-  }
-  return { name, params: params as Record<string, unknown> };
+  if (!Value.Check(CommandRequestSchema, value)) throw new HttpFault(400, 'Missing or invalid name or params');
+  return value;
 }
 
 /** The token never reaches a log, in any spelling that a query string allows. */

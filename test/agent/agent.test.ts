@@ -4,11 +4,12 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { runAgent } from '../../agent/agent.ts';
-import type { CommandResult } from '../../agent/api/command.ts';
-import type { Heartbeat } from '../../agent/api/ironic.ts';
+import { CommandListSchema, type CommandResult } from '../../agent/api/command.ts';
+import { type Heartbeat, HeartbeatSchema } from '../../agent/api/ironic.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
 import type { CommandSpec } from '../../agent/engine/command-table.ts';
 import { stepCommands } from '../../agent/engine/steps.ts';
@@ -131,8 +132,11 @@ function call(beat: Heartbeat, path: string, body?: unknown): Promise<{ status: 
 
 const command = async (beat: Heartbeat, name: string, params: unknown, wait = true): Promise<CommandResult> =>
   (await call(beat, `/v1/commands/?wait=${wait}`, { name, params })).body as CommandResult;
-const history = async (beat: Heartbeat): Promise<CommandResult[]> =>
-  ((await call(beat, '/v1/commands/')).body as { commands: CommandResult[] }).commands;
+const history = async (beat: Heartbeat): Promise<CommandResult[]> => {
+  const { body } = await call(beat, '/v1/commands/');
+  expect(Value.Errors(CommandListSchema, body)).toEqual([]);
+  return (body as { commands: CommandResult[] }).commands;
+};
 
 const node = { uuid: NODE_UUID, properties: { marked: true } };
 const step = (name: string) => ({ step: { step: name, interface: 'deploy' }, node, ports: [] });
@@ -145,6 +149,7 @@ describe('an agent and Ironic', () => {
     expect(ironic.seen.map(({ method, path }) => `${method} ${path}`).slice(0, 2)).toEqual(['GET /', 'GET /v1/lookup']);
     expect(ironic.seen[1]?.query.get('addresses')).toBe(MAC);
     expect(beat).toMatchObject({ agent_token: TOKEN, agent_version: expect.stringMatching(/^\d+\.\d+\.\d+$/) });
+    expect(Value.Errors(HeartbeatSchema, beat)).toEqual([]);
     expect(beat.callback_url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
 
     const info = await command(beat, 'poll.get_hardware_info', {});
