@@ -101,7 +101,7 @@ export async function toolSysroot(options: SysrootOptions): Promise<string> {
       release: options.release ?? 'trixie',
       architecture: row.debian,
       packages: options.packages,
-      assumed: options.without ?? [],
+      without: options.without ?? [],
     },
     signal,
   );

@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import { reasonOf } from '../../system/failure.ts';
 import type { BuilderHost, Download } from '../host/door.ts';
@@ -36,36 +34,40 @@ export function relationNames(field: string | undefined): string[] {
     .filter(Boolean);
 }
 
-/** A dpkg status in which these packages are there already, in a version that satisfies everybody. */
-function statusFile(assumed: readonly string[], architecture: string): string {
-  return assumed
-    .toSorted()
-    .map((name) =>
-      [
-        `Package: ${name}`,
-        'Status: install ok installed',
-        'Priority: optional',
-        'Section: misc',
-        'Maintainer: nobody <nobody@localhost>',
-        `Architecture: ${architecture}`,
-        'Multi-Arch: foreign',
-        'Version: 9999:9999',
-        'Description: left out on purpose',
-        '',
-      ].join('\n'),
-    )
-    .join('\n');
+/** Finds packages by their names and by what they provide. */
+export function packageIndex(packages: readonly DebianPackage[]): Map<string, DebianPackage> {
+  const index = new Map<string, DebianPackage>();
+  for (const one of packages) for (const name of one.provides) if (!index.has(name)) index.set(name, one);
+  for (const one of packages) index.set(one.name, one);
+  return index;
+}
+
+/** What is left when some packages, and all that only they need, are left out. */
+function reachable(
+  packages: readonly DebianPackage[],
+  wanted: readonly string[],
+  without: readonly string[],
+): DebianPackage[] {
+  const index = packageIndex(packages);
+  const kept = new Set<DebianPackage>();
+  const visit = (name: string) => {
+    const found = index.get(name);
+    if (found === undefined || kept.has(found) || without.includes(found.name)) return;
+    kept.add(found);
+    for (const dependency of found.depends) visit(dependency);
+  };
+  for (const name of wanted) visit(name);
+  return packages.filter((one) => kept.has(one));
 }
 
 async function choose(apt: PrivateApt, packages: readonly string[], signal: AbortSignal): Promise<DebianPackage[]> {
+  if (packages.length === 0) return [];
   const explain = (error: unknown) => {
     signal.throwIfAborted();
-    const lines = reasonOf(error)
-      .split('\n')
-      .filter((line) => line.startsWith('E: '));
-    return builderFailure('CANNOT_RESOLVE', lines.map((line) => line.slice(3)).join('; ') || reasonOf(error), {
-      cause: error,
-    });
+    const { stderr = '', stdout = '' } = ((error as Error).cause ?? {}) as { stderr?: string; stdout?: string };
+    const lines = `${stderr}\n${stdout}`.split('\n').filter((line) => /^E: | : (Pre-)?Depends: /.test(line));
+    const detail = lines.map((line) => line.replace(/^E: /, '').trim()).join('; ') || reasonOf(error);
+    return builderFailure('CANNOT_RESOLVE', detail, { cause: error });
   };
   const uris = await apt
     .ask('apt-get', ['install', '-y', '--no-install-recommends', '--print-uris', '-q', ...packages], signal)
@@ -88,15 +90,23 @@ async function choose(apt: PrivateApt, packages: readonly string[], signal: Abor
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
+/** Those of these packages that the lists have. */
+async function available(apt: PrivateApt, names: readonly string[], signal: AbortSignal): Promise<string[]> {
+  if (names.length === 0) return [];
+  const known = new Set((await apt.ask('apt-cache', ['pkgnames'], signal)).split('\n'));
+  return names.filter((name) => known.has(name));
+}
+
 /**
  * Lets APT choose packages and everything that they depend on, from signed lists.
- * @param assumed packages that are taken as installed, so that nothing draws them in
+ * @param question.optional packages to choose as well where the mirror has them
+ * @param question.without packages to leave out, with all that only they need, although something depends on them
  * @returns in order of their names
  * @throws Failure `CANNOT_RESOLVE` with APT's own words, and those of `openApt`
  */
 export async function resolvePackages(
   host: BuilderHost,
-  question: AptQuestion & { packages: readonly string[]; assumed?: readonly string[] },
+  question: AptQuestion & { packages: readonly string[]; optional?: readonly string[]; without?: readonly string[] },
   signal: AbortSignal,
 ): Promise<DebianPackage[]> {
   const { mirror, release, architecture } = question;
@@ -106,7 +116,8 @@ export async function resolvePackages(
     .slice(0, 16);
   return host.cache.exclusively(`apt-${world}`, signal, async () => {
     const apt = await openApt(host, host.cache.path('apt', world), question, signal);
-    await writeFile(join(apt.folder, 'status'), statusFile(question.assumed ?? [], architecture));
-    return choose(apt, question.packages, signal);
+    const optional = await available(apt, question.optional ?? [], signal);
+    const wanted = [...question.packages, ...optional];
+    return reachable(await choose(apt, wanted, signal), wanted, question.without ?? []);
   });
 }

@@ -32,8 +32,9 @@ function toRow(header: Header, path: string): Exclude<Entry, { type: 'file' }> |
       return { ...common, type: 'fifo' };
     case 'file':
     case 'contiguous-file':
-      return undefined;
+      break; // their bytes come first
   }
+  return undefined;
 }
 
 /** Reads a package's tar stream; files' bytes go one after the other into `dataPath`. */

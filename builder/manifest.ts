@@ -1,0 +1,86 @@
+import type { UnpackedPackage } from './debian/fetch.ts';
+import type { PackedLayer } from './layers.ts';
+import type { Element } from './element/element.ts';
+import type { Tree } from './tree/tree.ts';
+import { FOLDER_OWNER } from './tree/tree.ts';
+import type { Usage } from './usage.ts';
+
+/** What `NAME.manifest.json` says. It has no times and no places, so that the same inputs give the same file. */
+export type Manifest = {
+  format: 1;
+  ingot: string;
+  arch: string;
+  release: string;
+  elements: { name: string; summary: string }[];
+  kernel: { version: string; bytes: number; sha256: string };
+  initramfs: {
+    bytes: number;
+    unpackedBytes: number;
+    sha256: string;
+    layers: { name: string; bytes: number; unpackedBytes: number; sha256: string }[];
+  };
+  packages: {
+    name: string;
+    version: string;
+    architecture: string;
+    sha256: string;
+    element: string;
+    reason?: string;
+    /** How much of it is in the ramdisk. */
+    files: number;
+    installedBytes: number;
+  }[];
+  node: string;
+  modules: { included: string[]; /** Asked for by an element, and unknown to this kernel. */ absent: string[] };
+  firmware: { missing: string[] };
+  /** Where the bytes of kernel and initramfs go; they add up to `total`. */
+  usage: { total: number; rows: Usage[] };
+};
+
+type Installed = { files: number; installedBytes: number };
+
+function installedBySource(tree: Tree): Map<string, Installed> {
+  const installed = new Map<string, Installed>();
+  for (const { entry, owner } of tree.values()) {
+    if (owner === FOLDER_OWNER || entry.type === 'directory') continue;
+    const before = installed.get(owner.source) ?? { files: 0, installedBytes: 0 };
+    const size = entry.type === 'file' ? entry.size : 0;
+    installed.set(owner.source, { files: before.files + 1, installedBytes: before.installedBytes + size });
+  }
+  return installed;
+}
+
+/** One row for each package that was resolved; those of which nothing is left say so with zeros. */
+export function packageRows(
+  packages: readonly UnpackedPackage[],
+  owners: ReadonlyMap<string, string>,
+  elements: readonly Element[],
+  tree: Tree,
+): Manifest['packages'] {
+  const installed = installedBySource(tree);
+  const reasons = new Map(
+    elements.flatMap((one) => [...(one.packages ?? []), ...(one.firmware ?? [])]).map((one) => [one.name, one.reason]),
+  );
+  return packages.map((one) => {
+    const reason = reasons.get(one.name);
+    return {
+      name: one.name,
+      version: one.version,
+      architecture: one.architecture,
+      sha256: one.sha256,
+      element: owners.get(one.name) ?? 'kernel',
+      ...(reason !== undefined && { reason }),
+      ...(installed.get(one.name) ?? { files: 0, installedBytes: 0 }),
+    };
+  });
+}
+
+/** The layers without their places in the cache. */
+export function layerRows(layers: readonly PackedLayer[]): Manifest['initramfs']['layers'] {
+  return layers.map(({ name, bytes, unpackedBytes, sha256 }) => ({ name, bytes, unpackedBytes, sha256 }));
+}
+
+/** `sha256sum` format, for `sha256sum -c`. */
+export function sha256sumLines(files: readonly { name: string; sha256: string }[]): string {
+  return files.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join('');
+}

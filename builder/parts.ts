@@ -1,0 +1,112 @@
+import type { Architecture } from '../arch/table.ts';
+import { bundleAgent, strippedNode } from './agent.ts';
+import type { Entry } from './archive/entry.ts';
+import type { UnpackedPackage } from './debian/fetch.ts';
+import { elementFiles } from './elements.ts';
+import type { BuilderHost } from './host/door.ts';
+import { selectFirmware } from './kernel/firmware.ts';
+import { type KernelTree, moduleName } from './kernel/modules.ts';
+import { packageOwners, type Plan } from './plan.ts';
+import { groupFile, passwdFile } from './tree/accounts.ts';
+import { anyMatcher } from './tree/glob.ts';
+import { fileEntry, type Part } from './tree/tree.ts';
+
+/** Folders that Debian has only as links, and that a tree must have, too. */
+const MERGED_LINKS = { bin: 'usr/bin', sbin: 'usr/sbin', lib: 'usr/lib', lib64: 'usr/lib64' };
+
+function symlink(path: string, target: string): Entry {
+  return { path, mode: 0o777, uid: 0, gid: 0, type: 'symlink', target };
+}
+
+/** Debian packages, each cut down to what its element wants of it. Kernels are not among them. */
+export function packageParts(plan: Plan, packages: readonly UnpackedPackage[]): Part[] {
+  const owners = packageOwners(plan, packages);
+  return packages.map((one) => {
+    const only = plan.packages.find((wanted) => wanted.name === one.name)?.only;
+    const isWanted = only === undefined ? () => true : anyMatcher(only);
+    return {
+      owner: { element: owners.get(one.name) ?? 'base', source: one.name, layer: 'userland' as const },
+      entries: one.entries.filter((entry) => entry.type === 'directory' || isWanted(entry.path)),
+      overrides: false,
+    };
+  });
+}
+
+/** What elements bring themselves: links, folders, accounts, files. */
+export async function elementParts(plan: Plan): Promise<Part[]> {
+  const accounts = [
+    fileEntry('etc/passwd', passwdFile(plan.elements)),
+    fileEntry('etc/group', groupFile(plan.elements)),
+    ...Object.entries(MERGED_LINKS).map(([path, target]) => symlink(path, target)),
+  ];
+  const base: Part = {
+    owner: { element: 'base', source: 'declared', layer: 'userland' },
+    entries: accounts,
+    overrides: true,
+  };
+  const parts = await Promise.all(
+    plan.elements.map(async (element): Promise<Part[]> => {
+      const owner = (source: string) => ({ element: element.name, source, layer: 'userland' as const });
+      const links = Object.entries(element.links ?? {}).map(([path, target]) => symlink(path, target));
+      const folders = Object.entries(element.folders ?? {}).map(([path, mode]): Entry => ({
+        path,
+        mode,
+        uid: 0,
+        gid: 0,
+        type: 'directory',
+      }));
+      return [
+        { owner: owner('declared'), entries: [...folders, ...links], overrides: true },
+        { owner: owner('files'), entries: await elementFiles(element.name), overrides: true },
+      ];
+    }),
+  );
+  return [base, ...parts.flat()];
+}
+
+/** Modules by the group that names them, their indexes, and the firmware that they ask for. */
+export function kernelParts(plan: Plan, kernel: KernelTree, firmware: readonly UnpackedPackage[]) {
+  const group = new Map(plan.modules.map((one) => [moduleName(one.name), `modules, ${one.group}`]));
+  const owner = (source: string) => ({ element: 'kernel', source, layer: 'kernel' as const });
+  const byGroup = Map.groupBy(kernel.modules, (one) => group.get(one.name) ?? 'modules that others need');
+  const chosen = selectFirmware(kernel.modules, firmware);
+  const parts: Part[] = [
+    ...[...byGroup].map(([source, modules]) => ({
+      owner: owner(source),
+      entries: modules.map((one) => one.entry),
+      overrides: false,
+    })),
+    { owner: owner('indexes of modules'), entries: kernel.indexes, overrides: false },
+    ...chosen.byPackage.map(([source, entries]) => ({ owner: owner(source), entries, overrides: false })),
+  ];
+  return { parts, missingFirmware: chosen.missing };
+}
+
+/** The pinned Node and the agent's bundle, where an element asks for them. */
+export async function agentParts(
+  host: BuilderHost,
+  plan: Plan,
+  row: Architecture,
+  source: string,
+  tools: string,
+  signal: AbortSignal,
+): Promise<Part[]> {
+  const wanted = plan.elements.flatMap((element) =>
+    element.agent ? [{ element: element.name, ...element.agent }] : [],
+  );
+  const parts = await Promise.all(
+    wanted.map(async ({ element, node, bundle }): Promise<Part[]> => [
+      {
+        owner: { element, source: 'node', layer: 'node' },
+        entries: [await strippedNode(host, row, tools, node, signal)],
+        overrides: false,
+      },
+      {
+        owner: { element, source: 'agent', layer: 'agent' },
+        entries: [await bundleAgent(source, bundle)],
+        overrides: false,
+      },
+    ]),
+  );
+  return parts.flat();
+}

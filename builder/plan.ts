@@ -1,0 +1,73 @@
+import type { Architecture } from '../arch/table.ts';
+import { type DebianPackage, packageIndex } from './debian/resolve.ts';
+import type { Element, ElementPackage } from './element/element.ts';
+
+/** What the elements together ask for. */
+export type Plan = {
+  elements: readonly Element[];
+  /** Packages to resolve, with the element that names each first. */
+  packages: readonly (ElementPackage & { element: string })[];
+  firmware: readonly (ElementPackage & { element: string })[];
+  /** Packages to leave out although something depends on them. */
+  without: readonly string[];
+  prune: readonly string[];
+  kernelPackage: string;
+  modules: readonly { name: string; element: string; group: string }[];
+};
+
+function named(elements: readonly Element[], kind: 'packages' | 'firmware', row: Architecture): Plan['packages'] {
+  const all = elements.flatMap((element) =>
+    (element[kind] ?? []).map((one) => ({
+      ...one,
+      name: one.name === '{kernel}' ? row.kernelPackage : one.name,
+      element: element.name,
+    })),
+  );
+  return [...Map.groupBy(all, (one) => one.name).values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    // Named twice: everything that any of them wants.
+    const only = same.every((one) => one.only) ? { only: same.flatMap((one) => one.only ?? []) } : {};
+    const { only: _, ...rest } = first;
+    return [{ ...rest, ...only }];
+  });
+}
+
+/** Puts the wishes of elements together. Pure: the same elements give the same plan. */
+export function makePlan(elements: readonly Element[], row: Architecture): Plan {
+  return {
+    elements,
+    packages: named(elements, 'packages', row),
+    firmware: named(elements, 'firmware', row),
+    without: [...new Set(elements.flatMap((one) => Object.keys(one.without ?? {})))].toSorted((a, b) =>
+      a < b ? -1 : 1,
+    ),
+    prune: elements.flatMap((one) => Object.keys(one.prune ?? {})),
+    kernelPackage: row.kernelPackage,
+    modules: elements.flatMap((one) =>
+      Object.entries(one.modules ?? {}).flatMap(([group, { names }]) =>
+        names.map((name) => ({ name, element: one.name, group })),
+      ),
+    ),
+  };
+}
+
+/**
+ * Says for each resolved package which element it is there for: the first, in the elements' order, that names it or something
+ * that depends on it.
+ */
+export function packageOwners(
+  plan: Pick<Plan, 'packages' | 'firmware'>,
+  resolved: readonly DebianPackage[],
+): Map<string, string> {
+  const index = packageIndex(resolved);
+  const owners = new Map<string, string>();
+  const claim = (name: string, element: string) => {
+    const found = index.get(name);
+    if (found === undefined || owners.has(found.name)) return;
+    owners.set(found.name, element);
+    for (const dependency of found.depends) claim(dependency, element);
+  };
+  for (const wanted of [...plan.packages, ...plan.firmware]) claim(wanted.name, wanted.element);
+  return owners;
+}

@@ -1,0 +1,9 @@
+import type { Element } from '../../builder/element/element.ts';
+
+export const element: Element = {
+  name: 'agent',
+  summary: 'The agent in one file, with a Node of its own',
+  needs: ['base', 'init', 'kernel', 'tools'],
+  agent: { node: 'opt/ingot/node', bundle: 'opt/ingot/agent.cjs' },
+  folders: { 'etc/ingot': 0o755, 'etc/ironic-python-agent.d': 0o755 },
+};

@@ -1,0 +1,27 @@
+import type { Element } from '../../builder/element/element.ts';
+
+export const element: Element = {
+  name: 'tools',
+  summary: 'Programs that the agent calls to look at disks, to change them and to set boot entries',
+  needs: ['base'],
+  packages: [
+    {
+      name: 'util-linux',
+      reason: 'lsblk, wipefs, blkdiscard and their kin: what disks are there, and what is on them',
+      only: [
+        'usr/bin/{lsblk,findmnt,fallocate,lscpu,flock}',
+        'usr/sbin/{blkid,wipefs,blkdiscard,blockdev,partx,hwclock,sfdisk,fsfreeze}',
+      ],
+    },
+    {
+      name: 'mount',
+      reason: 'mount, umount and losetup with all their options',
+      only: ['usr/bin/{mount,umount}', 'usr/sbin/losetup'],
+    },
+    { name: 'gdisk', reason: 'sgdisk writes and repairs GUID partition tables', only: ['usr/sbin/sgdisk'] },
+    { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
+  ],
+  without: {
+    'login.defs': 'nobody logs in',
+  },
+};
