@@ -10,7 +10,7 @@ const HIGHEST_FOR_HEARTBEAT = 68;
 const ASSUMED_MINOR = 31;
 
 export const ironicFailure = defineFailures({
-  REFUSED: { message: (detail) => `cannot go on: Ironic answered ${detail}` },
+  REFUSED: { message: (detail) => `cannot get what was asked for: Ironic answered ${detail}` },
 });
 
 /** An answer of Ironic that is not what was asked for. */

@@ -101,7 +101,7 @@ describe('answers', () => {
     const error = await client.lookup(['a']).catch((thrown: unknown) => thrown);
     expect(refusalStatus(error)).toBe(404);
     expect((error as Error).message).toBe(
-      'cannot go on: Ironic answered 404: Node nodes with MACs could not be found.',
+      'cannot get what was asked for: Ironic answered 404: Node nodes with MACs could not be found.',
     );
   });
 
