@@ -1,0 +1,65 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { hostArchitecture } from '../../../arch/table.ts';
+import type { BuilderHost } from '../../../builder/host/door.ts';
+import type { Progress } from '../../../cli/progress.ts';
+import { chooseAcceleration } from '../acceleration.ts';
+import { findPlatform, type Platform } from '../platform.ts';
+import { freePorts } from '../ports.ts';
+import type { Acceleration } from '../qemu-arguments.ts';
+import { labTools, type Tools } from '../tools.ts';
+import { userImage, type UserImage } from '../user-image.ts';
+import { runProgramJson } from './programs.ts';
+import type { Steps } from './steps.ts';
+
+export type DeploymentOptions = {
+  host: BuilderHost;
+  /** Everything that the run leaves behind lies here. */
+  folder: string;
+  memoryMiB: number;
+  /** As `--mirror` of build-ramdisk; APT's own sources unless said. */
+  mirror: readonly string[];
+  progress: Progress;
+  signal: AbortSignal;
+};
+
+type Ramdisk = { kernel: string; initramfs: string; kernelBytes: number; initramfsBytes: number };
+type Ports = { conductor: number; agent: number; ssh: number };
+/** What a deployment needs before a machine is switched on. */
+export type Lab = DeploymentOptions & {
+  platform: Platform;
+  tools: Tools;
+  image: UserImage;
+  ramdisk: Ramdisk;
+  acceleration: Acceleration;
+  ports: Ports;
+};
+
+async function buildRamdisk(options: DeploymentOptions, progress: Progress): Promise<Ramdisk> {
+  const name = join(options.folder, 'ramdisk', 'ingot');
+  const mirror = options.mirror.flatMap((url) => ['--mirror', url]);
+  await mkdir(dirname(name), { recursive: true });
+  await runProgramJson('build-ramdisk', ['-o', name, ...mirror], { ...options, run: options.host.run, progress });
+  const [kernel, initramfs] = [`${name}.kernel`, `${name}.initramfs`];
+  return { kernel, initramfs, kernelBytes: (await stat(kernel)).size, initramfsBytes: (await stat(initramfs)).size };
+}
+
+/** Everything that can be made beforehand, from the cache where it is there. */
+export async function prepare(options: DeploymentOptions, steps: Steps): Promise<Lab> {
+  const { host, signal, mirror } = options;
+  const platform = findPlatform(hostArchitecture()?.name ?? process.arch);
+  const tools = await steps.run('fetch QEMU, firmware and iPXE', (progress) =>
+    labTools(host, platform, { progress, signal, mirror }),
+  );
+  const ramdisk = await steps.run('build ramdisk', (progress) => buildRamdisk(options, progress));
+  const image = await steps.run('make user image', (progress) =>
+    userImage({ host, tools, platform, progress, signal, mirror }),
+  );
+  const { acceleration, reason } = await steps.run('choose acceleration', () =>
+    chooseAcceleration(ramdisk.kernel, host.cache, { tools, platform, start: host.start, signal }),
+  );
+  options.progress.log(`  ${acceleration}: ${reason}`);
+  const [conductor = 0, agent = 0, ssh = 0] = await freePorts(3);
+  return { ...options, platform, tools, ramdisk, image, acceleration, ports: { conductor, agent, ssh } };
+}

@@ -1,0 +1,40 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import type { Platform } from './platform.ts';
+import type { Tools } from './tools.ts';
+
+/** This host as a guest of QEMU's user-mode network sees it. */
+export const HOST_SEEN_BY_GUEST = '10.0.2.2';
+
+/**
+ * What iPXE does after it was loaded over TFTP: it asks the conductor for the script of this machine.
+ * `exit 1` and not `exit`: after a boot option that ended well, UEFI firmware stops in its menu instead of trying the next.
+ */
+export function autoexecScript(bootUrl: string): string {
+  return [
+    '#!ipxe',
+    // Debian's iPXE closes the card after it has fetched this file, so it has to be configured once more.
+    'dhcp || exit 1',
+    `chain --autofree ${bootUrl}/boot/ipxe/\${mac} || exit 1`,
+    '',
+  ].join('\n');
+}
+
+/**
+ * Fills the folder of a machine's TFTP server.
+ * @param bootUrl the conductor as the machine sees it, without a slash at the end
+ * @returns what `MachineHardware.netboot` wants
+ */
+export async function prepareNetboot(
+  folder: string,
+  tools: Tools,
+  platform: Platform,
+  bootUrl: string,
+): Promise<{ folder: string; bootfile: string }> {
+  await mkdir(folder, { recursive: true });
+  const bootfile = basename(platform.ipxe);
+  await copyFile(tools.path(platform.ipxe), join(folder, bootfile));
+  await writeFile(join(folder, 'autoexec.ipxe'), autoexecScript(bootUrl));
+  return { folder, bootfile };
+}

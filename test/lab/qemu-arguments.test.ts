@@ -1,0 +1,65 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { BOOT_TARGETS, bootIndexes } from './boot-order.ts';
+import { findPlatform } from './platform.ts';
+import { type MachineHardware, qemuArguments } from './qemu-arguments.ts';
+
+const hardware: MachineHardware = {
+  name: 'm1',
+  uuid: '00000000-0000-4000-8000-000000000001',
+  mac: '52:54:00:00:00:01',
+  memoryMiB: 1024,
+  cpus: 2,
+  disks: [
+    { path: '/lab/a,b.raw', kind: 'virtio', serial: 'V1' },
+    { path: '/lab/n.raw', kind: 'nvme', serial: 'N1' },
+  ],
+  forwards: [{ host: 40_022, guest: 22 }],
+  netboot: { folder: '/lab/tftp', bootfile: 'snponly.efi' },
+};
+const files = { firmwareCode: '/code.fd', variables: '/vars.fd', serial: '/serial.log', monitor: '/qmp' };
+const platform = findPlatform('x86_64');
+const line = (boot: (typeof BOOT_TARGETS)[number], acceleration: 'tcg' | 'kvm' = 'tcg') =>
+  qemuArguments(platform, acceleration, hardware, files, boot).join(' ');
+
+describe("QEMU's command line", () => {
+  test('Pxe tries the card first and the disks after it, Hdd the disks only, None leaves it to the firmware', () => {
+    expect(line('Pxe')).toMatch(/nic0.*bootindex=0 .*disk0,.*bootindex=1 .*disk1,.*bootindex=2/);
+    expect(line('Hdd')).not.toMatch(/nic0[^ ]*bootindex/);
+    expect(line('Hdd')).toMatch(/disk0[^ ]*bootindex=0.*disk1[^ ]*bootindex=1/);
+    expect(line('None')).not.toContain('bootindex');
+  });
+
+  test('names one acceleration and no silent fallback', () => {
+    expect(line('None')).toContain('-accel tcg,thread=multi');
+    expect(line('None', 'kvm')).toContain('-accel kvm ');
+    expect(line('None', 'kvm')).not.toContain('tcg');
+  });
+
+  test('a comma in a path does not end the option', () => {
+    expect(line('None')).toContain('file=/lab/a,,b.raw,');
+  });
+
+  test('each disk has its serial number, and ports lead in from loopback only', () => {
+    expect(line('None')).toMatch(/virtio-blk-pci,[^ ]*serial=V1/);
+    expect(line('None')).toMatch(/nvme,[^ ]*serial=N1/);
+    expect(line('None')).toContain('hostfwd=tcp:127.0.0.1:40022-:22');
+  });
+});
+
+test('no two devices ever have the same boot index', () => {
+  const names = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 8 });
+  fc.assert(
+    fc.property(fc.constantFrom(...BOOT_TARGETS), names, fc.nat(8), (target, devices, cut) => {
+      const indexes = bootIndexes(target, devices.slice(0, cut), devices.slice(cut));
+      const used = indexes.map(({ index }) => index).filter((index) => index >= 0);
+      expect(new Set(used).size).toBe(used.length);
+      expect(indexes.map(({ device }) => device)).toEqual(devices);
+    }),
+  );
+});
+
+test('an architecture without a row is refused by name', () => {
+  expect(() => findPlatform('m68k')).toThrow(/cannot emulate a machine of architecture m68k/);
+});
