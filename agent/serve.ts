@@ -11,6 +11,7 @@ import { API_MINOR, type IronicClient } from './ironic/client.ts';
 import { createHeartbeat } from './ironic/heartbeat.ts';
 import { lookupNode } from './ironic/lookup.ts';
 import { errorText } from './join.ts';
+import { describeMemory } from './memory.ts';
 import type { AgentParts } from './parts.ts';
 import { reasonOf } from '../system/failure.ts';
 
@@ -123,7 +124,10 @@ async function makeRunner(parts: AgentParts, deps: AgentDeps, onAsyncEnd: () => 
           command: `${result.command_name}: ${result.command_status}`,
           ...(details !== undefined && { error: `${result.command_name}: ${details}` }),
         });
-        if (mode === 'async') onAsyncEnd();
+        if (mode !== 'async') return;
+        // The long commands are the ones that could need much; whoever plans for small machines reads it here.
+        void describeMemory(parts.os.files).then((memory) => memory !== undefined && console.log(memory));
+        onAsyncEnd();
       },
     },
   });

@@ -35,8 +35,9 @@ export function kernelParameters(
   return oneLine(`${purpose} BOOTIF=01-${mac.replaceAll(':', '-')} ${extra}`);
 }
 
+/** With an error, because firmware that a boot option left without one stops in its menu (UEFI 2.10, 3.1.1) and tries no other. */
 function leave(message: string): string {
-  return `#!ipxe\necho Ingot: ${oneLine(message)}\nexit\n`;
+  return `#!ipxe\necho Ingot: ${oneLine(message)}\nexit 1\n`;
 }
 
 /**

@@ -139,7 +139,7 @@ describe('boot override', () => {
     [{ BootSourceOverrideEnabled: 'Sometimes' }, 'BootSourceOverrideEnabled'],
     [{ BootSourceOverrideMode: 'Legacy' }, 'BootSourceOverrideMode'],
   ])('%o is refused and names the property', async (boot, name) => {
-    const answer = await patchBoot(boot as Record<string, string>);
+    const answer = await patchBoot(boot);
     expect(answer.statusCode).toBe(400);
     expect(answer.body).toContain(name);
     expect(await bootOf()).toMatchObject({ BootSourceOverrideEnabled: 'Disabled' });

@@ -166,7 +166,10 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
   const timeline = createTimeline(() => performance.now());
   machine.onPower((event) => timeline.mark(event === 'on' ? POWER_ON : event === 'off' ? 'power off' : 'reset'));
   const resident: string[] = [];
-  machine.serial.onLine((line) => line.includes('resident memory') && resident.push(line));
+  machine.serial.onLine((line) => {
+    timeline.hear(line);
+    if (line.includes('resident memory')) resident.push(line);
+  });
 
   const password = randomBytes(12).toString('base64url');
   const bmc = await startBmc(new Map([[NODE, machine]]), { username: 'admin', password });

@@ -10,6 +10,7 @@ export type DemoReport = {
   kernelBytes: number;
   initramfsBytes: number;
   powerOnToFirstHeartbeatSeconds: number | null;
+  /** The most that it had in any of its commands. */
   agentResidentBytes: number | null;
   imageBytes: number;
   imageVirtualBytes: number;
@@ -22,9 +23,9 @@ export type DemoReport = {
 };
 
 /** The agent's own word about its memory, on the console. */
-const RESIDENT = /resident memory (\d+(?:\.\d+)?) MB/;
+const RESIDENT = /resident memory [\d.]+ MB, at most (\d+(?:\.\d+)?) MB/;
 
-/** @returns the largest figure among lines of the serial console, bytes */
+/** @returns the most that the agent ever had, by the lines of the serial console, bytes */
 export function residentBytes(lines: readonly string[]): number | null {
   const figures = lines.flatMap((line) => RESIDENT.exec(line)?.[1] ?? []).map((text) => Number(text) * 1e6);
   return figures.length === 0 ? null : Math.max(...figures);
@@ -55,7 +56,7 @@ export function reportTable(report: DemoReport): string {
     ['initramfs', formatBytes(report.initramfsBytes)],
     ['kernel and initramfs', formatBytes(report.kernelBytes + report.initramfsBytes)],
     ['power-on to first heartbeat', orUnknown(report.powerOnToFirstHeartbeatSeconds, formatSeconds)],
-    ["agent's resident memory", orUnknown(report.agentResidentBytes, formatBytes)],
+    ["agent's resident memory, at most", orUnknown(report.agentResidentBytes, formatBytes)],
     ['image, qcow2', `${formatBytes(report.imageBytes)} for a disk of ${formatBytes(report.imageVirtualBytes)}`],
     ['image written in', orUnknown(report.imageWriteSeconds, formatSeconds)],
     ['image rate', orUnknown(report.imageBytesPerSecond, (rate) => `${formatBytes(rate)}/s`)],

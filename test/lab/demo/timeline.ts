@@ -10,6 +10,8 @@ export type Timeline = {
   /** Notes a moment now. */
   mark: (name: string) => void;
   observe: (node: ObservedNode) => void;
+  /** A line of the serial console. */
+  hear: (line: string) => void;
   moments: () => Moment[];
   /** Seconds between two moments, the first of each name from `after` on; undefined when one did not come. */
   between: (first: string, second: string) => number | undefined;
@@ -19,6 +21,15 @@ export const POWER_ON = 'power on';
 export const FIRST_HEARTBEAT = 'first heartbeat';
 export const WRITE_BEGIN = 'write_image begins';
 export const WRITE_END = 'write_image ends';
+
+/** The legs of a start, by what the console shows when each begins. */
+const LEGS: readonly [pattern: RegExp, name: string][] = [
+  [/Start PXE over IPv4/, 'firmware asks for DHCP'],
+  [/iPXE initialising devices/, 'iPXE runs'],
+  [/\] Linux version /, 'kernel runs'],
+  [/ingot: starting the agent/, 'agent is started'],
+  [/systemd\[1\]: .*running in system mode/, 'systemd runs'],
+];
 
 function isWriting(node: ObservedNode): boolean {
   const progress = node.driver_internal_info['agent_progress'] as { step?: unknown } | undefined;
@@ -52,6 +63,10 @@ export function createTimeline(now: () => number): Timeline {
       const isNow = isWriting(node);
       if (isNow !== writing) mark(isNow ? WRITE_BEGIN : WRITE_END);
       writing = isNow;
+    },
+    hear: (line) => {
+      const leg = LEGS.find(([pattern]) => pattern.test(line));
+      if (leg) mark(leg[1]);
     },
     moments: () => [...list],
     between: (first, second) => {
