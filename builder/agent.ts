@@ -48,12 +48,13 @@ export async function bundleAgent(source: string, path: string): Promise<FileEnt
   }
 }
 
-async function pinnedNode(row: Architecture): Promise<string> {
+/** The Node that goes into ramdisks for an architecture: an npm package that the lock file pins. */
+export async function pinnedNode(row: Architecture): Promise<{ binary: string; version: string }> {
   try {
     const manifest = createRequire(import.meta.url).resolve(`${row.nodePackage}/package.json`);
     const binary = join(dirname(manifest), 'bin/node');
     await stat(binary);
-    return binary;
+    return { binary, version: (JSON.parse(await readFile(manifest, 'utf8')) as { version: string }).version };
   } catch (error) {
     throw builderFailure('AGENT_MISSING', `the npm package ${row.nodePackage} is not installed`, { cause: error });
   }
@@ -70,7 +71,7 @@ export async function strippedNode(
   path: string,
   signal: AbortSignal,
 ): Promise<FileEntry> {
-  const binary = await pinnedNode(row);
+  const { binary } = await pinnedNode(row);
   const digest = createHash('sha256')
     .update(await readFile(binary))
     .update(tools.slice(-64))

@@ -4,8 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { ARCHITECTURE_NAMES, type Architecture, findArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
-import { CHECKOUT } from './agent.ts';
-import type { Entry } from './archive/entry.ts';
+import { CHECKOUT, pinnedNode } from './agent.ts';
 import { checkElfFiles } from './check.ts';
 import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
@@ -14,17 +13,15 @@ import { resolvePackages } from './debian/resolve.ts';
 import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
-import { inParallel } from './host/download.ts';
 import { KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
-import { type Layer, packLayer, type PackedLayer, plainArchive } from './layers.ts';
-import { layerRows, type Manifest, packageRows, sha256sumLines } from './manifest.ts';
+import { initramfsFront, initramfsPieces, packLayers } from './initramfs.ts';
+import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
-import { makePlan, packageOwners, type Plan } from './plan.ts';
+import { makePlan, type Plan } from './plan.ts';
 import { toolSysroot } from './sysroot.ts';
 import { readEntry } from './tree/bytes.ts';
 import { anyMatcher } from './tree/glob.ts';
-import { fileEntry, LAYERS, mergeParts, subtree, type Tree } from './tree/tree.ts';
-import { layerUsage, type Usage } from './usage.ts';
+import { mergeParts } from './tree/tree.ts';
 
 export type BuildOptions = {
   host: BuilderHost;
@@ -53,6 +50,9 @@ export type BuildResult = {
   /** Layers that an earlier build had packed. */
   cachedLayers: string[];
 };
+
+/** What a build has made before it writes anything. */
+type Made = Pick<ManifestFacts, 'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'>;
 
 type Context = { options: BuildOptions; row: Architecture; release: string; mirror: Mirror; plan: Plan };
 
@@ -117,43 +117,43 @@ async function mergeTree(
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }
 
-async function packLayers(tree: Tree, { options }: Context): Promise<{ layers: Layer[]; packed: PackedLayer[] }> {
-  const layers = LAYERS.map((name) => ({ name, entries: subtree(tree, ({ owner }) => owner.layer === name) })).filter(
-    (layer) => layer.entries.length > 0,
-  );
-  const size = (entry: Entry) => (entry.type === 'file' ? entry.size : 0) + 120;
-  const total = layers.flatMap((layer) => layer.entries).reduce((sum, entry) => sum + size(entry), 0);
-  let done = 0;
-  const onBytes = (count: number) => {
-    done += count;
-    options.progress.update({ phase: 'compress', done: Math.min(done, total), total, unit: 'bytes' });
-  };
-  // The largest first, so that both processors have work to the end.
-  const order = layers.toSorted(
-    (a, b) => b.entries.reduce((s, e) => s + size(e), 0) - a.entries.reduce((s, e) => s + size(e), 0),
-  );
-  const packed = await inParallel(order, 2, options.signal, (layer, signal) =>
-    packLayer(options.host, layer, signal, onBytes),
-  );
-  return { layers, packed: layers.flatMap((layer) => packed.find((one) => one.name === layer.name) ?? []) };
-}
-
-async function version(): Promise<string> {
+async function ownVersion(): Promise<string> {
   return (JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/**
- * The uncompressed front of the initramfs. A file that starts with zstd's magic would be unpacked by Ironic's conductor before it
- * is served; the kernel takes both forms one after the other.
- */
-async function front(release: string): Promise<Uint8Array> {
-  const folder = (path: string): Entry => ({ path, mode: 0o755, uid: 0, gid: 0, type: 'directory' });
-  return plainArchive([
-    folder('dev'),
-    { path: 'dev/console', mode: 0o600, uid: 0, gid: 0, type: 'character', major: 5, minor: 1 },
-    folder('etc'),
-    fileEntry('etc/ingot-release', `${release}\n`),
-  ]);
+/** Writes the four files of a build; a file that is there already with the same bytes stays as it is. */
+async function writeResults(context: Context, made: Made): Promise<BuildResult> {
+  const { options, row, release, plan } = context;
+  const { packages, kernelPackage, kernel, tree, missingFirmware, layers } = made;
+  options.progress.update({ phase: 'write results' });
+  const ingot = await ownVersion();
+  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, Debian ${release}, Linux ${kernel.version}`);
+  const base = resolve(options.output ?? `ingot-${row.name}`);
+  const { signal } = options;
+  const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
+  const initramfs = await writeOutput(`${base}.initramfs`, () => initramfsPieces(front, layers), signal);
+  const manifest = await makeManifest({
+    ingot,
+    row,
+    release,
+    plan,
+    packages,
+    tree,
+    kernel,
+    kernelPackage,
+    missingFirmware,
+    node: (await pinnedNode(row)).version,
+    kernelFile,
+    initramfs,
+    front,
+    layers,
+  });
+  const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
+  const manifestFile = await writeOutputText(`${base}.manifest.json`, text, signal);
+  const sums = [kernelFile, initramfs, manifestFile].map((one) => ({ name: basename(one.path), sha256: one.sha256 }));
+  const sha256File = await writeOutputText(`${base}.sha256`, sha256sumLines(sums), signal);
+  const cachedLayers = layers.filter((one) => one.cached).map((one) => one.name);
+  return { kernel: kernelFile, initramfs, manifestFile, sha256File, manifest, cachedLayers };
 }
 
 /**
@@ -164,7 +164,7 @@ async function front(release: string): Promise<Uint8Array> {
 export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> {
   const context = await openContext(options);
   const { host, progress, signal } = options;
-  const { row, release, plan } = context;
+  const { row, plan } = context;
   const tools = await toolSysroot({
     host,
     packages: [...KERNEL_TOOL_PACKAGES, row.binutilsPackage],
@@ -180,68 +180,13 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
   const kernel = await selectModules(host, kernelPackage, modules, tools, signal);
   if (kernel.absent.length > 0) progress.log(`Linux ${kernel.version} has no module ${kernel.absent.join(', ')}`);
   const { tree, missingFirmware } = await mergeTree(context, kernel, packages, tools);
-  const { layers, packed } = await packLayers(tree, context);
-  progress.update({ phase: 'write results' });
-  const ingot = await version();
-  const head = await front(`Ingot ${ingot} for ${row.name}, Debian ${release}, Linux ${kernel.version}`);
-  const base = resolve(options.output ?? `ingot-${row.name}`);
-  async function* initramfsPieces() {
-    yield head;
-    for (const layer of packed) yield await readFile(layer.file);
-  }
-  const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
-  const initramfs = await writeOutput(`${base}.initramfs`, initramfsPieces, signal);
-  const usage: Usage[] = [
-    {
-      layer: 'kernel image',
-      element: 'kernel',
-      source: kernelPackage.name,
-      files: 1,
-      unpackedBytes: kernelFile.bytes,
-      bytes: kernelFile.bytes,
-    },
-    {
-      layer: 'front',
-      element: 'base',
-      source: 'declared',
-      files: 2,
-      unpackedBytes: head.byteLength,
-      bytes: head.byteLength,
-    },
-    ...(
-      await Promise.all(packed.map((one, index) => layerUsage({ ...one, entries: layers[index]?.entries ?? [] }, tree)))
-    ).flat(),
-  ];
-  const all = [...packages.main, ...packages.firmware];
-  const manifest: Manifest = {
-    format: 1,
-    ingot,
-    arch: row.name,
-    release,
-    elements: plan.elements.map(({ name, summary }) => ({ name, summary })),
-    kernel: { version: kernel.version, bytes: kernelFile.bytes, sha256: kernelFile.sha256 },
-    initramfs: {
-      bytes: initramfs.bytes,
-      unpackedBytes: packed.reduce((sum, one) => sum + one.unpackedBytes, head.byteLength),
-      sha256: initramfs.sha256,
-      layers: [
-        { name: 'front', bytes: head.byteLength, unpackedBytes: head.byteLength, sha256: '' },
-        ...layerRows(packed),
-      ],
-    },
-    packages: packageRows(all, packageOwners(plan, all), plan.elements, tree),
-    node: process.versions.node,
-    modules: { included: kernel.modules.map((one) => one.name), absent: kernel.absent },
-    firmware: { missing: missingFirmware },
-    usage: { total: kernelFile.bytes + initramfs.bytes, rows: usage.toSorted((a, b) => b.bytes - a.bytes) },
-  };
-  const manifestFile = await writeOutputText(
-    `${base}.manifest.json`,
-    `${JSON.stringify(manifest, undefined, 2)}\n`,
-    signal,
-  );
-  const sums = [kernelFile, initramfs, manifestFile].map((one) => ({ name: basename(one.path), sha256: one.sha256 }));
-  const sha256File = await writeOutputText(`${base}.sha256`, sha256sumLines(sums), signal);
-  const cachedLayers = packed.filter((one) => one.cached).map((one) => one.name);
-  return { kernel: kernelFile, initramfs, manifestFile, sha256File, manifest, cachedLayers };
+  const layers = await packLayers(host, tree, progress, signal);
+  return writeResults(context, {
+    packages: [...packages.main, ...packages.firmware],
+    kernelPackage: kernelPackage.name,
+    kernel,
+    tree,
+    missingFirmware,
+    layers,
+  });
 }

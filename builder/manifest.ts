@@ -1,9 +1,12 @@
 import type { UnpackedPackage } from './debian/fetch.ts';
-import type { PackedLayer } from './layers.ts';
+import type { Architecture } from '../arch/table.ts';
 import type { Element } from './element/element.ts';
-import type { Tree } from './tree/tree.ts';
-import { FOLDER_OWNER } from './tree/tree.ts';
-import type { Usage } from './usage.ts';
+import type { FinishedLayer, Front } from './initramfs.ts';
+import type { KernelTree } from './kernel/modules.ts';
+import type { OutputFile } from './output.ts';
+import { packageOwners, type Plan } from './plan.ts';
+import { FOLDER_OWNER, type Tree } from './tree/tree.ts';
+import { layerUsage, type Usage } from './usage.ts';
 
 /** What `NAME.manifest.json` says. It has no times and no places, so that the same inputs give the same file. */
 export type Manifest = {
@@ -75,9 +78,67 @@ export function packageRows(
   });
 }
 
-/** The layers without their places in the cache. */
-export function layerRows(layers: readonly PackedLayer[]): Manifest['initramfs']['layers'] {
-  return layers.map(({ name, bytes, unpackedBytes, sha256 }) => ({ name, bytes, unpackedBytes, sha256 }));
+export type ManifestFacts = {
+  ingot: string;
+  row: Architecture;
+  release: string;
+  plan: Plan;
+  packages: readonly UnpackedPackage[];
+  tree: Tree;
+  kernel: KernelTree;
+  kernelPackage: string;
+  missingFirmware: string[];
+  /** Version of the Node that went in. */
+  node: string;
+  kernelFile: OutputFile;
+  initramfs: OutputFile;
+  front: Front;
+  layers: readonly FinishedLayer[];
+};
+
+async function usageRows({ kernelPackage, kernelFile, front, layers, tree }: ManifestFacts): Promise<Usage[]> {
+  const whole = (layer: string, element: string, source: string, bytes: number) => ({
+    layer,
+    element,
+    source,
+    files: 1,
+    unpackedBytes: bytes,
+    bytes,
+  });
+  const shares = await Promise.all(layers.map((layer) => layerUsage(layer, tree)));
+  return [
+    whole('kernel image', 'kernel', kernelPackage, kernelFile.bytes),
+    whole('front', 'base', 'front', front.bytes.byteLength),
+    ...shares.flat(),
+  ].toSorted((a, b) => b.bytes - a.bytes || (a.source < b.source ? -1 : 1));
+}
+
+/** The manifest of a finished build. */
+export async function makeManifest(facts: ManifestFacts): Promise<Manifest> {
+  const { ingot, row, release, plan, packages, tree, kernel, kernelFile, initramfs, front, layers } = facts;
+  const frontBytes = front.bytes.byteLength;
+  return {
+    format: 1,
+    ingot,
+    arch: row.name,
+    release,
+    elements: plan.elements.map(({ name, summary }) => ({ name, summary })),
+    kernel: { version: kernel.version, bytes: kernelFile.bytes, sha256: kernelFile.sha256 },
+    initramfs: {
+      bytes: initramfs.bytes,
+      unpackedBytes: layers.reduce((sum, one) => sum + one.unpackedBytes, frontBytes),
+      sha256: initramfs.sha256,
+      layers: [
+        { name: 'front', bytes: frontBytes, unpackedBytes: frontBytes, sha256: front.sha256 },
+        ...layers.map(({ name, bytes, unpackedBytes, sha256 }) => ({ name, bytes, unpackedBytes, sha256 })),
+      ],
+    },
+    packages: packageRows(packages, packageOwners(plan, packages), plan.elements, tree),
+    node: facts.node,
+    modules: { included: kernel.modules.map((one) => one.name), absent: kernel.absent },
+    firmware: { missing: facts.missingFirmware },
+    usage: { total: kernelFile.bytes + initramfs.bytes, rows: await usageRows(facts) },
+  };
 }
 
 /** `sha256sum` format, for `sha256sum -c`. */

@@ -40,13 +40,13 @@ export async function elementParts(plan: Plan): Promise<Part[]> {
     ...Object.entries(MERGED_LINKS).map(([path, target]) => symlink(path, target)),
   ];
   const base: Part = {
-    owner: { element: 'base', source: 'declared', layer: 'userland' },
+    owner: { element: 'base', source: 'declared', layer: 'elements' },
     entries: accounts,
     overrides: true,
   };
   const parts = await Promise.all(
     plan.elements.map(async (element): Promise<Part[]> => {
-      const owner = (source: string) => ({ element: element.name, source, layer: 'userland' as const });
+      const owner = (source: string) => ({ element: element.name, source, layer: 'elements' as const });
       const links = Object.entries(element.links ?? {}).map(([path, target]) => symlink(path, target));
       const folders = Object.entries(element.folders ?? {}).map(([path, mode]): Entry => ({
         path,

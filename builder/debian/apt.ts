@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Failure, reasonOf } from '../../system/failure.ts';
 import type { BuilderHost } from '../host/door.ts';
 import { builderFailure } from '../failures.ts';
+import { hostFailure } from '../host/failures.ts';
 import type { Mirror } from './mirror.ts';
 
 /** What to ask APT for. */
@@ -92,6 +93,13 @@ function explainUpdate(error: unknown, mirror: Mirror): Failure {
   const detail = `${mirror.main}: ${(lines[0] ?? text.trim().split('\n').at(-1) ?? '').replace(/^[EW]: /, '')}`;
   const signature =
     /NO_PUBKEY|BADSIG|ERRSIG|EXPSIG|EXPKEYSIG|KEYEXPIRED|not signed|invalid signature|signatures? (couldn't|could not|were invalid)|sqv|NOSPLIT|NODATA/i;
+  if (/No space left on device|Disk quota exceeded/.test(text))
+    return hostFailure('DISK_FULL', 'package lists', { cause: error });
+  if (/is expired|is not valid yet/.test(text))
+    return builderFailure('MIRROR_UNREACHABLE', detail, {
+      cause: error,
+      hint: 'check the clock of this machine, or use a mirror that is up to date',
+    });
   return signature.test(text)
     ? builderFailure('BAD_SIGNATURE', detail, { cause: error })
     : builderFailure('MIRROR_UNREACHABLE', detail, { cause: error });
@@ -104,8 +112,15 @@ async function prepare(folder: string, question: AptQuestion, settings: readonly
   const { mirror, release } = question;
   const stanzas = [sourceStanza(mirror.main, `${release} ${release}-updates`, question, key)];
   if (mirror.security !== undefined) stanzas.push(sourceStanza(mirror.security, `${release}-security`, question, key));
+  await writeFile(join(folder, 'status'), '');
   await writeFile(join(folder, 'sources/debian.sources'), stanzas.join('\n'));
   await writeFile(join(folder, 'apt.conf'), configuration(folder, question, settings));
+}
+
+/** Several questions of one build need the lists only once. The folder's name tells mirror, release and architecture apart. */
+async function isFresh(stamp: string): Promise<boolean> {
+  const made = await stat(stamp).catch(() => undefined);
+  return made !== undefined && Date.now() - made.mtimeMs < 60_000 && made.mtimeMs <= Date.now();
 }
 
 /**
@@ -124,9 +139,10 @@ export async function openApt(
     const { stdout } = await host.run(program, args, { signal: abort, env: { APT_CONFIG: join(folder, 'apt.conf') } });
     return stdout;
   };
-  await writeFile(join(folder, 'status'), '');
+  if (await isFresh(join(folder, 'updated'))) return { ask, folder };
   try {
     await ask('apt-get', ['update', '-q'], signal);
+    await writeFile(join(folder, 'updated'), '');
   } catch (error) {
     signal.throwIfAborted();
     // Lists that failed are not left to look like good ones.

@@ -4,7 +4,7 @@ import type { Entry, FileEntry } from '../archive/entry.ts';
 import { builderFailure } from '../failures.ts';
 
 /** Members of the initramfs, by how often they change: a new agent leaves the others as they are. */
-export const LAYERS = ['userland', 'kernel', 'node', 'agent'] as const;
+export const LAYERS = ['userland', 'kernel', 'node', 'elements', 'agent'] as const;
 export type LayerName = (typeof LAYERS)[number];
 
 /** Who brought an entry: an element, what of it, and the layer that it goes into. */
@@ -61,12 +61,12 @@ function keepLinkedBytes(part: Part, isKept: (path: string) => boolean): Entry[]
  */
 export function mergeParts(parts: readonly Part[], isPruned: (path: string) => boolean): Tree {
   const tree: Tree = new Map();
-  const folders: Tree = new Map();
+  const folders = new Map<string, Entry>();
   for (const part of parts) {
     for (const entry of keepLinkedBytes(part, (path) => !isPruned(path))) {
       const owned = { entry, owner: part.owner };
       if (entry.type === 'directory' && !part.overrides) {
-        if (!folders.has(entry.path)) folders.set(entry.path, owned);
+        if (!folders.has(entry.path)) folders.set(entry.path, entry);
         continue;
       }
       const before = tree.get(entry.path);
@@ -84,7 +84,7 @@ export function mergeParts(parts: readonly Part[], isPruned: (path: string) => b
       throw builderFailure('CONFLICTING_FILES', `/${path}: something is to go into it, and it is no folder`);
     if (above !== undefined) continue;
     const plain: Entry = { path, mode: 0o755, uid: 0, gid: 0, type: 'directory' };
-    tree.set(path, folders.get(path) ?? { entry: plain, owner: FOLDER_OWNER });
+    tree.set(path, { entry: folders.get(path) ?? plain, owner: FOLDER_OWNER });
   }
   return tree;
 }

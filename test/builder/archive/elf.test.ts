@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, test } from 'vitest';
+
+import { dynamicNeeds, elfMachine, elfSection, moduleInfo } from '../../../builder/archive/elf.ts';
+import { hostArchitecture } from '../../../arch/table.ts';
+import { elfFile } from '../../fakes/elf.ts';
+
+describe('ELF files', () => {
+  test('the Node that runs this says what it is and what it needs', () => {
+    const node = readFileSync(process.execPath);
+    expect(elfMachine(node)).toBe(hostArchitecture()?.elfMachine);
+    expect(dynamicNeeds(node).libraries).toEqual(expect.arrayContaining(['libc.so.6', 'libstdc++.so.6']));
+  });
+
+  test('a module says its dependencies, and each firmware file by itself', () => {
+    const bytes = elfFile({ '.modinfo': 'license=GPL\0firmware=a.bin\0firmware=b.bin\0depends=x,y\0name=z\0' });
+    expect(moduleInfo(bytes)).toEqual(
+      new Map([
+        ['license', ['GPL']],
+        ['firmware', ['a.bin', 'b.bin']],
+        ['depends', ['x,y']],
+        ['name', ['z']],
+      ]),
+    );
+  });
+
+  test('sections are found by their whole name', () => {
+    const bytes = elfFile({ '.modinfo2': 'no', '.modinfo': 'yes' });
+    expect(Buffer.from(elfSection(bytes, '.modinfo') ?? []).toString()).toBe('yes');
+    expect(elfSection(bytes, '.mod')).toBeUndefined();
+  });
+
+  test('anything else is no ELF file', () => {
+    for (const bytes of [Buffer.alloc(0), Buffer.from('#!/bin/sh\n'), Buffer.alloc(200, 0x7f)]) {
+      expect(elfMachine(bytes)).toBeUndefined();
+      expect(elfSection(bytes, '.modinfo')).toBeUndefined();
+    }
+  });
+});
