@@ -7,6 +7,7 @@ import { skippedDisks } from '../hardware/root-disk.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
 import { guardDevice } from './guard.ts';
 import { rereadPartitions, withDevice } from './partitions.ts';
+import { readTable } from './tables.ts';
 
 /** Signatures of file systems, volumes and partition tables lie within this much of a device's ends. */
 const END_BYTES = 1024 ** 2;
@@ -40,17 +41,24 @@ async function zeroEnds(device: BlockDevice): Promise<void> {
   await checkZero(device, last, length);
 }
 
+/** An image for a smaller disk leaves its backup GPT inside the disk, where only the primary one says it is. */
+async function zeroInnerBackupGpt(device: BlockDevice): Promise<void> {
+  if (device.sizeBytes < END_BYTES) return;
+  const table = await readTable(device);
+  if (table.kind !== 'gpt' || table.backupSector <= 1 || table.backupSector >= table.lastSector) return;
+  await device.zero(table.backupSector * device.sectorBytes, device.sectorBytes);
+}
+
 /**
  * Makes a disk or partition forget what was on it: known signatures wherever they are, then both ends, which are read back.
  * @param device opened for writing, so that nobody else has it
  * @throws Failure or AgentError; then it may be partly wiped
  */
 export async function wipeMetadata(os: Pick<AgentOs, 'run'>, device: BlockDevice): Promise<void> {
+  await zeroInnerBackupGpt(device);
+  await device.flush();
   // --force lets wipefs in beside our own exclusive handle.
   await os.run('wipefs', ['--force', '--all', device.path]);
-  // A backup GPT may lie inside the disk, where an image for a smaller one put it. sgdisk finds it by the primary
-  // header; it answers 2 and other codes for damaged tables, and what matters is checked below anyway.
-  await os.run('sgdisk', ['-Z', device.path], { okExitCodes: [0, 1, 2, 3, 4] });
   await zeroEnds(device);
 }
 

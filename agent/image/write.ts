@@ -16,8 +16,8 @@ import { readQcow2Map } from './qcow2-tables.ts';
 import type { ImageSource } from './source.ts';
 import { withholdEnds, type WithheldDevice } from './withheld.ts';
 
-const FLOW_BYTES = 16 * BLOCK_BYTES;
-const RING_BLOCKS = 8;
+const FLOW_BYTES = 8 * BLOCK_BYTES;
+const RING_BLOCKS = 4;
 /** Holes are zeroed in pieces of this size, so that progress is seen and an abort is heard. */
 const ZERO_PIECE_BYTES = 1024 ** 3;
 /** Both partition tables with all their entries lie within this much of the two ends of a disk. */

@@ -1,0 +1,293 @@
+import { gzipSync } from 'node:zlib';
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { COMMANDS } from '../../../agent/commands/table.ts';
+import type { AgentDeps } from '../../../agent/commands/deps.ts';
+import { makeConfig } from '../../../agent/config/config.ts';
+import { createRunner } from '../../../agent/engine/runner.ts';
+import type { AgentOs } from '../../../agent/os/door.ts';
+import { type Run, systemRun } from '../../../system/run.ts';
+import { fakeOs } from '../../fakes/agent-os.ts';
+import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
+import { type ImageServer, startImageServer } from '../../fakes/image-server.ts';
+import { fixture } from '../../fakes/machine.ts';
+import { makeQcow2 } from '../../fakes/qcow2.ts';
+import { sha256 } from '../image/delivery.ts';
+
+const MIB = 1024 ** 2;
+const iso = Buffer.alloc(40 * 2048);
+iso.write('\u0001CD001\u0001', 0x80_00, 'latin1');
+const CONFIG_DRIVE = gzipSync(iso).toString('base64');
+
+type Block = Record<string, unknown> & { kname: string };
+const [template] = (JSON.parse(fixture('qemu-q35', 'lsblk.json')) as { blockdevices: Block[] }).blockdevices;
+
+/**
+ * A machine with two disks that are files, on which wipefs and sgdisk really work. Its kernel finds the partitions of a GPT when
+ * it is told to look, and no others.
+ */
+class Machine {
+  readonly disks = new Map<string, DiskFile>();
+  readonly calls: string[] = [];
+  partitions: Block[] = [];
+  sectorBytes = 512;
+
+  /** @param rootBytes size of the disk that the tests write to; enough for the image alone unless said */
+  async start(rootBytes: number = 12 * MIB): Promise<void> {
+    this.disks.set('/dev/sda', await makeDiskFile(4 * MIB));
+    this.disks.set('/dev/vda', await makeDiskFile(rootBytes));
+  }
+
+  async stop(): Promise<void> {
+    for (const disk of this.disks.values()) await disk.close();
+  }
+
+  disk(path: string): DiskFile {
+    const disk = this.disks.get(path);
+    if (!disk) throw new Error(`no disk ${path}`);
+    return disk;
+  }
+
+  async #rescan(path: string): Promise<void> {
+    const disk = this.disk(path);
+    const { stdout } = await systemRun('sgdisk', ['-p', disk.path], { okExitCodes: [0, 1, 2] });
+    const numbers = stdout.includes('Partition table scan')
+      ? []
+      : [...stdout.matchAll(/^\s+(\d+)\s+\d+\s+\d+\s/gm)].map((match) => match[1] ?? '');
+    this.partitions = [];
+    for (const number of numbers) {
+      const kname = `${path.slice(5)}${number}`;
+      const info = (await systemRun('sgdisk', ['-i', number, disk.path])).stdout;
+      const field = (pattern: RegExp) => pattern.exec(info)?.[1]?.toLowerCase() ?? null;
+      this.partitions.push({
+        ...template,
+        kname,
+        pkname: path.slice(5),
+        type: 'part',
+        serial: null,
+        partuuid: field(/unique GUID: (\S+)/),
+        parttype: field(/GUID code: (\S+)/),
+        size: 64 * MIB,
+      });
+      if (!this.disks.has(`/dev/${kname}`)) this.disks.set(`/dev/${kname}`, await makeDiskFile(MIB));
+    }
+  }
+
+  run: Run = async (file, args, options) => {
+    this.calls.push([file, ...args].join(' '));
+    const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
+    if (file === 'udevadm') return answer('');
+    if (file === 'blockdev') {
+      await this.#rescan(args[1] ?? '');
+      return answer('');
+    }
+    if (file === 'lsblk') {
+      const disk = (kname: string, serial: string) => ({
+        ...template,
+        kname,
+        serial,
+        size: 192 * 1024 * MIB,
+        type: 'disk',
+        pkname: null,
+      });
+      return answer(JSON.stringify({ blockdevices: [disk('sda', 'SPARE'), disk('vda', 'ROOT'), ...this.partitions] }));
+    }
+    return systemRun(
+      file,
+      args.map((arg) => this.disks.get(arg)?.path ?? arg),
+      options,
+    );
+  };
+
+  os(): AgentOs {
+    return fakeOs({
+      run: this.run,
+      openDevice: async (path) => ({
+        ...this.disk(path).device,
+        path,
+        sectorBytes: this.sectorBytes,
+        close: async () => undefined,
+      }),
+    });
+  }
+}
+
+/** A disk image as one finds it: GPT, two partitions, something in each. */
+async function makeImage(): Promise<Buffer> {
+  const disk = await makeDiskFile(8 * MIB);
+  await disk.device.zero(0, 8 * MIB);
+  await systemRun('sgdisk', ['-n', '1:2048:+2M', '-t', '1:ef00', '-n', '2:0:0', disk.path]);
+  await disk.device.write(Buffer.alloc(2 * MIB, 'root file system '), 4 * MIB);
+  const content = await disk.content();
+  await disk.close();
+  return content;
+}
+
+const image = await makeImage();
+const qcow2 = makeQcow2({ guest: image, clusterBits: 16, version: 3, compression: 'zlib', compressed: 0.5, seed: 11 });
+const INFO = { id: 'debian', disk_format: 'qcow2', os_hash_algo: 'sha256', os_hash_value: sha256(qcow2) };
+const ROOT = { uuid: 'node', properties: { root_device: { serial: 'ROOT' } } };
+
+let machine: Machine;
+let server: ImageServer;
+
+beforeEach(async () => {
+  machine = new Machine();
+  await machine.start();
+  server = await startImageServer(() => ({ content: qcow2 }));
+});
+afterEach(async () => {
+  await server.close();
+  await machine.stop();
+});
+
+function runnerFor(node: AgentDeps['node']['current'], refreshed?: AgentDeps['node']['current']) {
+  const deps: AgentDeps = {
+    os: machine.os(),
+    config: makeConfig(new Map([['ipa-image-download-connection-retries', '0']])),
+    node: { current: node },
+    inventory: () => Promise.reject(new Error('not here')),
+    refreshNode: async () => refreshed,
+    recentLog: () => [],
+  };
+  const runner = createRunner({ commands: COMMANDS, deps, signal: new AbortController().signal, log: () => undefined });
+  return (name: string, params: Record<string, unknown>) => runner.execute(name, params, true);
+}
+
+const step = (args: Record<string, unknown>, node: Record<string, unknown> = ROOT) => ({
+  step: { step: 'write_image', interface: 'deploy', args },
+  node,
+  ports: [],
+});
+
+describe('write_image', () => {
+  test(
+    'writes the image to the disk that the hints name, and a config drive behind it',
+    { timeout: 30_000 },
+    async () => {
+      await machine.stop();
+      await machine.start(80 * MIB);
+      const execute = runnerFor(undefined);
+      const result = await execute(
+        'deploy.execute_deploy_step',
+        step({ image_info: { ...INFO, urls: [server.url] }, configdrive: CONFIG_DRIVE }),
+      );
+      expect(result.command_error).toBeNull();
+      expect(result.command_result).toMatchObject({
+        deploy_result: { result: 'prepare_image: image (debian) written to device /dev/vda root_uuid=0x00000000' },
+      });
+      const content = await machine.disk('/dev/vda').content();
+      // All but the two tables, which sgdisk changed, is the image.
+      expect(content.subarray(MIB, 7 * MIB).equals(image.subarray(MIB, 7 * MIB))).toBe(true);
+      expect((await systemRun('sgdisk', ['-v', machine.disk('/dev/vda').path])).stdout).toContain('No problems found');
+      expect(machine.partitions.map(({ kname }) => kname)).toEqual(['vda1', 'vda2', 'vda3']);
+      expect((await machine.disk('/dev/vda3').content()).subarray(0, iso.length).equals(iso)).toBe(true);
+      const spare = machine.disk('/dev/sda');
+      expect((await spare.content()).equals(spare.before)).toBe(true);
+      expect((await execute('standby.get_partition_uuids', {})).command_result).toEqual({ 'root uuid': '0x00000000' });
+    },
+  );
+
+  test('asks Ironic for hints when the node has none, before it chooses a disk', async () => {
+    const execute = runnerFor(undefined, ROOT);
+    const result = await execute('standby.prepare_image', { image_info: { ...INFO, urls: [server.url] } });
+    expect(result.command_result).toEqual({
+      result: 'prepare_image: image (debian) written to device /dev/vda root_uuid=0x00000000',
+    });
+  });
+
+  test.each<[string, () => Record<string, unknown>, Record<string, unknown>, string]>([
+    ['two disks match', () => ({}), { uuid: 'n', properties: { root_device: { size: '> 100' } } }, '2 disks match'],
+    ['no disk matches', () => ({}), { uuid: 'n', properties: { root_device: { serial: 'X' } } }, 'none matches'],
+    ['the config drive is none', () => ({ configdrive: 'bm9uZQ==' }), ROOT, 'no base64 of gzip'],
+    ['the checksum is no checksum', () => ({ os_hash_value: 'zz' }), ROOT, 'no checksum'],
+    ['it is a partition image', () => ({ image_type: 'partition' }), ROOT, 'whole-disk images only'],
+    ['there is no URL', () => ({ urls: [] }), ROOT, 'cannot use image_info: /urls'],
+    ['the format is another', () => ({ disk_format: 'raw' }), ROOT, 'the file is qcow2'],
+  ])('touches no disk when %s', async (_, info, node, why) => {
+    const result = await runnerFor(undefined)(
+      'deploy.execute_deploy_step',
+      step({ image_info: { ...INFO, urls: [server.url], ...info() } }, node),
+    );
+    expect(result.command_status).toBe('FAILED');
+    expect(result.command_error?.details).toContain(why);
+    for (const disk of machine.disks.values()) expect((await disk.content()).equals(disk.before)).toBe(true);
+  });
+
+  test('refuses a config drive for a disk with sectors of 4096 bytes before it writes', async () => {
+    machine.sectorBytes = 4096;
+    const info = { image_info: { ...INFO, urls: [server.url] }, configdrive: CONFIG_DRIVE };
+    const result = await runnerFor(undefined)('deploy.execute_deploy_step', step(info));
+    expect(result.command_error?.details).toContain('sectors of 4096 bytes');
+    const disk = machine.disk('/dev/vda');
+    expect((await disk.content()).equals(disk.before)).toBe(true);
+  });
+
+  test('refuses a disk of which something is mounted', async () => {
+    machine.partitions = [{ ...template, kname: 'vda1', pkname: 'vda', type: 'part', mountpoint: '/mnt' }];
+    const result = await runnerFor(undefined)(
+      'deploy.execute_deploy_step',
+      step({ image_info: { ...INFO, urls: [server.url] } }),
+    );
+    expect(result.command_error).toMatchObject({ type: 'ProtectedDeviceError' });
+    expect((await machine.disk('/dev/vda').content()).equals(machine.disk('/dev/vda').before)).toBe(true);
+  });
+
+  test('bad parameters of prepare_image are refused before anything starts', async () => {
+    await expect(
+      runnerFor(ROOT)('standby.prepare_image', { image_info: { id: 'x', urls: [server.url] } }),
+    ).rejects.toMatchObject({
+      type: 'InvalidCommandParamsError',
+      code: 400,
+    });
+  });
+});
+
+describe('the tables of commands and steps', () => {
+  test('offer what this agent does, with Ironic’s priorities', async () => {
+    const execute = runnerFor(undefined);
+    const lists = await Promise.all(
+      ['clean', 'deploy', 'service'].map(async (kind) => {
+        const result = await execute(`${kind}.get_${kind}_steps`, { node: ROOT, ports: [] });
+        const steps = result.command_result as Record<
+          string,
+          { GenericHardwareManager: { step: string; priority: number }[] }
+        >;
+        return steps[`${kind}_steps`]?.GenericHardwareManager.map((one) => `${one.step} ${one.priority}`);
+      }),
+    );
+    expect(lists).toEqual([
+      ['erase_devices_metadata 99'],
+      ['erase_devices_metadata 0', 'write_image 0'],
+      ['write_image 0'],
+    ]);
+  });
+
+  test('have no name twice', () => {
+    const names = COMMANDS.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('get_partition_uuids is empty before an image was written', async () => {
+    expect((await runnerFor(undefined)('standby.get_partition_uuids', {})).command_result).toEqual({});
+  });
+});
+
+describe('install_bootloader', () => {
+  test('has nothing to do for a whole-disk image on a BIOS machine', async () => {
+    const result = await runnerFor(ROOT)('image.install_bootloader', {
+      root_uuid: '0x00000000',
+      target_boot_mode: 'bios',
+    });
+    expect(result).toMatchObject({ command_status: 'SUCCEEDED', command_result: null });
+  });
+
+  test('says that it does not install GRUB, unless that is to be ignored', async () => {
+    const execute = runnerFor(ROOT);
+    const params = { root_uuid: '5f3e0c11-aaaa', target_boot_mode: 'bios' };
+    expect((await execute('image.install_bootloader', params)).command_error).toMatchObject({ type: 'InvalidImage' });
+    const ignored = await execute('image.install_bootloader', { ...params, ignore_bootloader_failure: true });
+    expect(ignored.command_status).toBe('SUCCEEDED');
+  });
+});

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+
+import { deliverImage } from '../../../agent/image/deliver.ts';
+import { readImageInfo } from '../../../agent/image/request.ts';
+import type { WrittenImage } from '../../../agent/image/write.ts';
+import type { CommandProgress } from '../../../agent/api/command.ts';
+import type { BlockDevice } from '../../../agent/os/door.ts';
+import { fakeClock } from '../../fakes/clock.ts';
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+export type Delivered = { wiped: number; progress: CommandProgress[] };
+
+/** Delivers an image as `write_image` does, with short times; `info` is added to image_info. */
+export async function deliver(
+  url: string,
+  device: BlockDevice,
+  info: Record<string, unknown>,
+  options: { signal?: AbortSignal; timeoutMs?: number; retries?: number; wipe?: () => Promise<void> } = {},
+): Promise<WrittenImage & Delivered> {
+  let wiped = 0;
+  const progress: CommandProgress[] = [];
+  const written = await deliverImage({
+    request: readImageInfo({ id: 'image', urls: [url], ...info }, false),
+    options: {
+      http: {
+        timeoutMs: options.timeoutMs ?? 5000,
+        retries: options.retries ?? 2,
+        retryIntervalMs: 10,
+        insecure: false,
+      },
+      isMd5Allowed: false,
+      maxDurationMs: 0,
+    },
+    clock: fakeClock(),
+    device,
+    wipe: async () => {
+      wiped++;
+      await options.wipe?.();
+    },
+    progress: (update) => progress.push(update),
+    signal: options.signal ?? new AbortController().signal,
+  });
+  return { ...written, wiped, progress };
+}
