@@ -6,7 +6,6 @@ import { join, resolve } from 'node:path';
 import { usageFailure } from '../../cli/options.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { systemOs } from '../os/system.ts';
-import { startConductor } from '../process.ts';
 import { defineCommand } from './command.ts';
 import { cliFailure } from './failures.ts';
 
@@ -88,7 +87,15 @@ export const conductorCommand = defineCommand({
       throw usageFailure('cannot use half a ramdisk: --deploy-kernel and --deploy-ramdisk go together');
     }
     const host = values.host ?? '127.0.0.1';
+    if (values['public-url'] === undefined && ['0.0.0.0', '::'].includes(host)) {
+      throw usageFailure(
+        `cannot tell the machines where the conductor is: --host ${host} is no address of its own`,
+        '--public-url http://ADDRESS:6385',
+      );
+    }
     const stateDirectory = resolve(values['state-dir'] ?? defaultStateDirectory());
+    // Only this command needs the server and the database: the others start in half the time without them.
+    const { startConductor } = await import('../process.ts');
     const conductor = await startConductor(
       {
         host,
@@ -121,6 +128,12 @@ export const conductorCommand = defineCommand({
       conductor.log.warn(
         { host },
         'the API has no login, and it listens on more than this machine: whoever reaches it can erase every node',
+      );
+    }
+    if (isLoopback(host) && values['public-url'] === undefined) {
+      conductor.log.warn(
+        {},
+        'machines cannot reach this address: give --public-url, or --host with an address that they can reach',
       );
     }
     if (values['deploy-kernel'] === undefined) {

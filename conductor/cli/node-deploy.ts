@@ -22,7 +22,7 @@ const OPTIONS = {
   checksum: {
     type: 'string',
     placeholder: '[ALGO:]HEX',
-    help: 'sha256, sha512 or md5 of the image; computed for a FILE',
+    help: 'sha256 or sha512 of the image; computed for a FILE',
   },
   'disk-format': { type: 'string', choices: ['raw', 'qcow2'], help: "the image's format; else by its content or name" },
   hostname: { type: 'string', placeholder: 'NAME', help: "host name in the config drive; else the node's name" },
@@ -55,7 +55,7 @@ export function parseChecksum(text: string): { algorithm: string; value: string 
   const byLength = (ALGORITHMS as Record<number, string>)[value.length];
   if (byLength === undefined || (algorithm !== undefined && algorithm.toLowerCase() !== byLength)) {
     throw usageFailure(
-      `cannot use --checksum ${text}: it is no sha256, sha512 or md5`,
+      `cannot use --checksum ${text}: it is neither a sha256 nor a sha512`,
       '--checksum sha256:$(sha256sum FILE | cut -c1-64)',
     );
   }

@@ -1,4 +1,4 @@
-import { formatBytes } from '../../cli/progress.ts';
+import { formatBytes, formatSeconds } from '../../cli/progress.ts';
 import type { NodeJson } from './client.ts';
 
 type Output = { write: (text: string) => unknown };
@@ -74,6 +74,11 @@ function fact(facts: Record<string, unknown>, key: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+function bootSeconds(node: NodeJson): string | undefined {
+  const seconds = node.driver_internal_info['ingot_ramdisk_boot_seconds'];
+  return typeof seconds === 'number' ? `first heartbeat ${formatSeconds(seconds)} after power on` : undefined;
+}
+
 /** What `ingot node show` prints: one fact a line, what matters first. */
 export function nodeText(
   node: NodeJson,
@@ -100,6 +105,7 @@ export function nodeText(
     ['last error', node.last_error],
     ['agent logs', fact(node.driver_internal_info, 'ingot_agent_logs')],
     ['last heartbeat', fact(node.driver_internal_info, 'agent_last_heartbeat')],
+    ['ramdisk', bootSeconds(node)],
     ['agent', fact(node.driver_internal_info, 'agent_url')],
     ['MAC', macs.join(', ')],
     ['driver info', JSON.stringify(node['driver_info'])],

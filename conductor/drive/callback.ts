@@ -38,9 +38,14 @@ export function lookup(
   if (!LOOKUP_STATES.includes(node.provision_state)) {
     throw driveFailure('LOOKUP_NOT_FOUND', `node ${node.name ?? node.uuid} is in state "${node.provision_state}"`);
   }
-  if (node.driver_internal_info.agent_secret_token !== undefined) return { node, token: MASKED_TOKEN };
+  const { agent_secret_token: known, agent_url: url } = node.driver_internal_info;
+  // A conductor that was killed while it answered has written the token down and may not have said it. Until a heartbeat
+  // proves that the agent has it, the one that asks again after a restart gets a new one; the old one is worth nothing then.
+  const mayBeLost = known !== undefined && url === undefined && !deps.issuedTokens.has(known);
+  if (known !== undefined && !mayBeLost) return { node, token: MASKED_TOKEN };
   deps.jobs.assertFree(node.uuid);
   const token = randomBytes(32).toString('base64url');
+  deps.issuedTokens.add(token);
   const looked = { agent_secret_token: token, ingot_looked_up: timestamp(deps.os.clock.now()) };
   return { node: setInfo(deps, node.uuid, looked), token };
 }
@@ -94,7 +99,10 @@ export function receiveHeartbeat(
   if (old.driver_internal_info.agent_url === undefined) deps.jobs.assertFree(old.uuid);
   const now = deps.os.clock.now();
   deps.contacts.set(old.uuid, now);
+  const { agent_url: known, ingot_ramdisk_started: started } = old.driver_internal_info;
+  const boot = known === undefined && started !== undefined ? (now - Date.parse(started)) / 1000 : undefined;
   const node = setInfo(deps, old.uuid, {
+    ...(boot !== undefined && { ingot_ramdisk_boot_seconds: boot }),
     agent_url: beat.callback_url,
     agent_verify_ca: beat.agent_verify_ca?.trim(),
     agent_version: beat.agent_version,

@@ -38,6 +38,8 @@ export type DriveDeps = {
   connectAgent: ConnectAgent;
   /** What the agents' running commands say, by node uuid; gone when the conductor ends. */
   progress: Map<string, JsonObject>;
+  /** Tokens that this process has handed out. */
+  issuedTokens: Set<string>;
   /** When an agent last answered, by node uuid, milliseconds. */
   contacts: Map<string, number>;
 };

@@ -80,11 +80,11 @@ function enterFlow(deps: DriveDeps, node: NodeRecord, request: ProvisionRequest)
 }
 
 /** @param partial what the process gives; jobs and the memory of what runs are made here */
-export function createDriver(partial: Omit<DriveDeps, 'jobs' | 'progress' | 'contacts'>): Driver {
+export function createDriver(partial: Omit<DriveDeps, 'jobs' | 'progress' | 'contacts' | 'issuedTokens'>): Driver {
   const jobs: Jobs = createJobs((uuid, what, error) =>
     partial.log.error({ node: uuid, what, why: error }, 'internal error'),
   );
-  const deps: DriveDeps = { ...partial, jobs, progress: new Map(), contacts: new Map() };
+  const deps: DriveDeps = { ...partial, jobs, progress: new Map(), contacts: new Map(), issuedTokens: new Set() };
   const { store, os, log } = deps;
   const guarded = (uuid: string, work: (signal: AbortSignal) => Promise<void>) => (signal: AbortSignal) =>
     orFail(deps, uuid, signal, () => work(signal));

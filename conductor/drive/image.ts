@@ -4,8 +4,8 @@ import { maskUrl } from '../store/view.ts';
 import { driveFailure } from './failures.ts';
 
 const DISK_FORMATS = ['raw', 'qcow2', 'gpt', 'iso', 'unknown'];
-/** Length of a checksum in hexadecimal digits to its algorithm (agent-protocol I.3). */
-const HASH_BY_LENGTH: Record<number, string> = { 32: 'md5', 64: 'sha256', 128: 'sha512' };
+/** Lengths in hexadecimal digits of sha256 and sha512 (agent-protocol I.3); lookups tell the agents to refuse md5. */
+const HASH_LENGTHS = [64, 128];
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
 
@@ -26,8 +26,8 @@ function checksumFields(info: JsonObject): Partial<ImageInfo> {
     });
   }
   const isUrl = /^https?:\/\//.test(checksum);
-  if (!isUrl && (HASH_BY_LENGTH[checksum.length] === undefined || !/^[0-9a-f]+$/i.test(checksum))) {
-    throw driveFailure('DEPLOY_REQUEST', `image_checksum ${checksum} is neither a sha512, a sha256, an md5, nor a URL`);
+  if (!isUrl && (!HASH_LENGTHS.includes(checksum.length) || !/^[0-9a-f]+$/i.test(checksum))) {
+    throw driveFailure('DEPLOY_REQUEST', `image_checksum ${checksum} is neither a sha256, nor a sha512, nor a URL`);
   }
   return { checksum };
 }

@@ -48,6 +48,8 @@ export type InternalInfo = {
   ingot_booting?: boolean;
   /** The machine was powered on with the ramdisk to come. */
   ingot_ramdisk_started?: string;
+  /** Seconds from power on to the first heartbeat of the last ramdisk that came. */
+  ingot_ramdisk_boot_seconds?: number;
   /** The marks that a booting machine leaves, to tell where it got stuck. */
   ingot_boot_script_fetched?: string;
   ingot_looked_up?: string;

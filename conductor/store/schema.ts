@@ -38,7 +38,7 @@ const SQLITE_BUSY = 5;
  *
  * FULL sync with WAL means that what was said to an agent or a BMC is on the disk before; the exclusive lock keeps a second
  * conductor from driving the same machines, and goes with the process, however that ends.
- * @throws Failure when another conductor has it, a newer Ingot made it, or it is damaged
+ * @throws Failure, with the database closed, when another conductor has it, a newer Ingot made it, or it is damaged
  */
 export function prepareDatabase(database: Database, path: string): void {
   try {
@@ -53,6 +53,8 @@ export function prepareDatabase(database: Database, path: string): void {
     for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
     database.exec(`PRAGMA user_version=${MIGRATIONS.length}; COMMIT`);
   } catch (error) {
+    // Whoever opened it has no more use for it, and its lock would stay.
+    database.close();
     if (error instanceof Failure) throw error;
     const busy = (error as { errcode?: number }).errcode === SQLITE_BUSY;
     throw storeFailure(busy ? 'DATABASE_BUSY' : 'DATABASE_UNUSABLE', busy ? path : `${path}: ${reasonOf(error)}`, {

@@ -85,10 +85,28 @@ const headers = (version: string) => ({
   'x-openstack-ironic-api-version': version,
 });
 
-async function lookUp(api: string, mac: string): Promise<{ uuid: string; token: string }> {
+/** A machine whose conductor is away for a moment asks again, as firmware and agents do. */
+export async function fetchPatiently(url: string, options: RequestInit = {}): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
-    const response = await fetch(`${api}/v1/lookup?addresses=${encodeURIComponent(mac)}`, { headers: headers('1.62') });
+    try {
+      return await fetch(url, options);
+    } catch (error) {
+      if (attempt > 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+async function lookUp(api: string, mac: string, isOn: () => boolean): Promise<{ uuid: string; token: string }> {
+  for (let attempt = 0; ; attempt++) {
+    if (!isOn()) throw new Error('switched off');
+    const response = await fetchPatiently(`${api}/v1/lookup?addresses=${encodeURIComponent(mac)}`, {
+      headers: headers('1.62'),
+    });
     const body = (await response.json()) as { node: { uuid: string }; config: { agent_token: string } };
+    if (!isOn()) throw new Error('switched off');
+    // The real one locks its machine down at this answer.
+    if (body.config?.agent_token === '******') throw new Error('the token was given to somebody else');
     if (response.status === 200) return { uuid: body.node.uuid, token: body.config.agent_token };
     if (attempt > 200) throw new Error(`lookup: ${response.status}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -164,15 +182,15 @@ function execute(
 
 /**
  * Boots the agent: lookup, HTTPS server, first heartbeat.
- * @param onPowerOff the machine is to go off
+ * @param power of the machine: how it is switched off, and whether it still is on
  */
 export async function bootAgent(
   api: string,
   mac: string,
   behaviour: Behaviour,
-  onPowerOff: () => void,
+  power: { off: () => void; isOn: () => boolean },
 ): Promise<SimulatedAgent> {
-  const { uuid, token } = await lookUp(api, mac);
+  const { uuid, token } = await lookUp(api, mac, power.isOn);
   const { certificate: cert, key } = createCertificate({
     host: '127.0.0.1',
     commonName: 'simulated',
@@ -195,7 +213,7 @@ export async function bootAgent(
       const busy = agent.commands.at(-1);
       if (busy?.command_status === 'RUNNING')
         return fault(409, `Agent is busy: executing command ${busy.command_name}`);
-      return send(200, execute(agent, behaviour, body, onPowerOff));
+      return send(200, execute(agent, behaviour, body, power.off));
     })();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -214,7 +232,7 @@ export async function bootAgent(
         agent_verify_ca: cert,
         ...change,
       };
-      const response = await fetch(`${api}/v1/heartbeat/${uuid}`, {
+      const response = await fetchPatiently(`${api}/v1/heartbeat/${uuid}`, {
         method: 'POST',
         headers: headers('1.68'),
         body: JSON.stringify(body),

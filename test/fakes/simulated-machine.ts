@@ -1,5 +1,5 @@
 import { type FakeBmc, startFakeBmc } from './fake-bmc.ts';
-import { type Behaviour, bootAgent, defaultBehaviour, type SimulatedAgent } from './simulated-agent.ts';
+import { type Behaviour, bootAgent, defaultBehaviour, fetchPatiently, type SimulatedAgent } from './simulated-agent.ts';
 
 /** A fake: a machine with a BMC that, switched on, fetches its boot script and becomes what that says. */
 export type SimulatedMachine = {
@@ -12,6 +12,8 @@ export type SimulatedMachine = {
   /** What it booted, oldest first: `disk`, `inspect`, `agent`, `nothing`. */
   boots: string[];
   kernelLines: string[];
+  /** Why a boot came to nothing. */
+  problems: string[];
   /** Its network does not work: it never asks for anything. */
   isolated: boolean;
   stop: () => Promise<void>;
@@ -36,7 +38,7 @@ export async function startMachine(mac = '52:54:00:00:00:01'): Promise<Simulated
     if (bmc.boot.enabled === 'Once') bmc.boot = { target: 'None', enabled: 'Disabled' };
     if (device !== 'Pxe') return void machine.boots.push('disk');
     if (machine.isolated) return void machine.boots.push('nothing');
-    const script = await (await fetch(`${machine.bootUrl}/boot/ipxe/${machine.mac}`)).text();
+    const script = await (await fetchPatiently(`${machine.bootUrl}/boot/ipxe/${machine.mac}`)).text();
     const line = /^kernel (.*)$/m.exec(script)?.[1] ?? '';
     machine.kernelLines.push(line);
     const callback = /ipa-inspection-callback-url=(\S+)/.exec(line)?.[1];
@@ -50,7 +52,7 @@ export async function startMachine(mac = '52:54:00:00:00:01'): Promise<Simulated
         error: machine.behaviour.inspectionError,
       };
       for (let attempt = 0; attempt < 200 && isOn(); attempt++) {
-        const response = await fetch(callback, {
+        const response = await fetchPatiently(callback, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
@@ -59,10 +61,11 @@ export async function startMachine(mac = '52:54:00:00:00:01'): Promise<Simulated
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     } else if (api !== undefined) {
-      const agent = await bootAgent(api, machine.mac, machine.behaviour, () => {
+      const off = () => {
         bmc.setPower('Off');
         void powerOff();
-      });
+      };
+      const agent = await bootAgent(api, machine.mac, machine.behaviour, { off, isOn });
       if (isOn()) machine.agent = agent;
       else await agent.stop();
     }
@@ -75,12 +78,14 @@ export async function startMachine(mac = '52:54:00:00:00:01'): Promise<Simulated
     agent: undefined,
     boots: [],
     kernelLines: [],
+    problems: [],
     isolated: false,
     stop: async () => {
       await powerOff();
       await bmc.close();
     },
   };
-  bmc.onPower = (state) => void (state === 'On' ? boot() : powerOff()).catch(() => undefined);
+  bmc.onPower = (state) =>
+    void (state === 'On' ? boot() : powerOff()).catch((error: unknown) => void machine.problems.push(String(error)));
   return machine;
 }
