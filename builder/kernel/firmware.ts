@@ -5,6 +5,7 @@ import { globMatcher } from '../tree/glob.ts';
 import type { KernelModule } from './modules.ts';
 
 const FOLDER = 'usr/lib/firmware/';
+const LONGEST_CHAIN = 8;
 
 export type FirmwareChoice = {
   byPackage: [packageName: string, entries: Entry[]][];
@@ -22,16 +23,18 @@ export function selectFirmware(
     for (const entry of entries)
       if (entry.type !== 'directory' && entry.path.startsWith(FOLDER)) all.set(entry.path, { entry, from: name });
   const chosen = new Map<string, { entry: Entry; from: string }>();
-  const take = (path: string): boolean => {
+  const take = (path: string, depth = 0): boolean => {
     const found = all.get(path);
-    if (found === undefined) return false;
+    if (found === undefined || depth > LONGEST_CHAIN) return false;
+    if (found.entry.type === 'symlink' && !take(join('/', dirname(path), found.entry.target).slice(1), depth + 1))
+      return false; // a link to nothing is of no use
     chosen.set(path, found);
-    return found.entry.type !== 'symlink' || take(join('/', dirname(path), found.entry.target).slice(1));
+    return true;
   };
   const names = [...new Set(modules.flatMap((one) => one.firmware))].toSorted((a, b) => (a < b ? -1 : 1));
   const missing = names.filter((name) => {
     const paths = name.includes('*') ? [...all.keys()].filter(globMatcher(FOLDER + name)) : [FOLDER + name];
-    return paths.filter(take).length === 0;
+    return paths.filter((path) => take(path)).length === 0;
   });
   const groups = Map.groupBy(chosen.values(), (one) => one.from);
   return { byPackage: [...groups].map(([name, list]) => [name, list.map((one) => one.entry)]), missing };

@@ -54,7 +54,7 @@ describe('unpackDeb', () => {
     expect(find('lib')).toBeUndefined();
     expect(find('usr/bin/t')).toMatchObject({ type: 'symlink', target: 'tool' });
     const pair = [find('usr/bin/tool'), find('usr/bin/utensil')];
-    expect(pair.map((entry) => entry?.type).toSorted()).toEqual(['file', 'hardlink']);
+    expect(new Set(pair.map((entry) => entry?.type))).toEqual(new Set(['file', 'hardlink']));
     const file = pair.find((entry) => entry?.type === 'file') as FileEntry;
     expect(Buffer.from(await entryBytes(file)).toString()).toBe('#!/bin/sh\n');
     expect(await unpackDeb(host, '/no/such/file', sha256, signal)).toEqual(entries); // from the cache
@@ -69,7 +69,13 @@ describe('unpackDeb', () => {
 
 test('paths of packages are those of a merged /usr', () => {
   expect(['./lib/a', 'lib64/x', '/bin/sh', './usr/lib/a', 'lib', './', 'etc/a/'].map(mergedPath)).toEqual([
-    ...['usr/lib/a', 'usr/lib64/x', 'usr/bin/sh', 'usr/lib/a', '', '', 'etc/a'],
+    'usr/lib/a',
+    'usr/lib64/x',
+    'usr/bin/sh',
+    'usr/lib/a',
+    '',
+    '',
+    'etc/a',
   ]);
   expect(() => mergedPath('usr/../../etc/passwd')).toThrow('leaves the root');
 });

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+
+import { describe, expect, test } from 'vitest';
+
+import type { Entry } from '../../../builder/archive/entry.ts';
+import { selectFirmware } from '../../../builder/kernel/firmware.ts';
+import { moduleName, selectModules } from '../../../builder/kernel/modules.ts';
+import { entryBytes } from '../../../builder/tree/bytes.ts';
+import { fileEntry } from '../../../builder/tree/tree.ts';
+import { elfFile } from '../../fakes/elf.ts';
+import { fakeBuilderHost } from '../../fakes/builder-host.ts';
+
+const signal = new AbortController().signal;
+const ROOT = 'usr/lib/modules/6.12-test';
+
+function module(path: string, info: string): Entry {
+  return fileEntry(`${ROOT}/kernel/${path}`, elfFile({ '.modinfo': info.replaceAll(' ; ', '\0') }));
+}
+
+const KERNEL: Entry[] = [
+  fileEntry('boot/vmlinuz-6.12-test', 'kernel'),
+  fileEntry(`${ROOT}/modules.builtin`, 'kernel/lib/crc32.ko\n'),
+  fileEntry(`${ROOT}/modules.order`, ''),
+  module(
+    'drivers/net/net-card.ko',
+    'depends=mii,phy_lib ; firmware=net/a.bin ; firmware=net/old.bin ; softdep=pre: crc32 extra',
+  ),
+  module('drivers/net/mii.ko', 'depends='),
+  module('drivers/phy-lib.ko', 'depends=mii'),
+  module('lib/extra.ko', 'depends=absent'),
+  module('drivers/other.ko', 'depends='),
+];
+
+describe('kernel modules', () => {
+  test('come with all that they depend on, softly too, and with indexes for no others', async () => {
+    const calls: string[][] = [];
+    await using host = await fakeBuilderHost({
+      run: async (_, args) => {
+        calls.push([...args]);
+        return Promise.resolve({ stdout: '', stderr: '', exitCode: 0 });
+      },
+    });
+    const select = () =>
+      selectModules(host, { entries: KERNEL, sha256: 'k' }, ['net-card', 'crc32', 'vax_disk'], '/tools/t', signal);
+    const kernel = await select();
+    expect(kernel.version).toBe('6.12-test');
+    expect(kernel.modules.map((one) => one.name)).toEqual(['mii', 'net_card', 'phy_lib', 'extra']);
+    expect(kernel.absent).toEqual(['vax_disk']);
+    expect(calls).toHaveLength(1); // depmod: nothing here is compressed
+    expect(calls[0]).toEqual(expect.arrayContaining(['-b', '6.12-test']));
+    expect(Buffer.from(await entryBytes(kernel.image)).toString()).toBe('kernel');
+    const again = await select();
+    expect(again.modules).toEqual(kernel.modules);
+    expect(calls).toHaveLength(1); // the second time it is in the cache
+    const [first] = kernel.modules;
+    if (first?.entry.content.kind !== 'slice') throw new Error('its bytes are to be in the cache');
+    expect((await readFile(first.entry.content.file)).subarray(0, 4).toString('latin1')).toBe('\u007FELF');
+  });
+
+  test('have one name, however their file is written', () => {
+    expect(['kernel/drivers/xhci-pci.ko.xz', 'xhci_pci', 'a/xhci-pci.ko'].map(moduleName)).toEqual([
+      'xhci_pci',
+      'xhci_pci',
+      'xhci_pci',
+    ]);
+  });
+});
+
+describe('firmware', () => {
+  const link = (path: string, target: string): Entry => ({
+    path,
+    mode: 0o777,
+    uid: 0,
+    gid: 0,
+    type: 'symlink',
+    target,
+  });
+  const packages = [
+    {
+      name: 'firmware-net',
+      entries: [
+        fileEntry('usr/lib/firmware/net/real.bin', '1'),
+        link('usr/lib/firmware/net/a.bin', 'real.bin'),
+        link('usr/lib/firmware/net/dangling.bin', '../gone.bin'),
+        fileEntry('usr/lib/firmware/net/unasked.bin', '2'),
+        fileEntry('usr/share/doc/firmware-net/copyright', '3'),
+      ],
+    },
+    {
+      name: 'firmware-many',
+      entries: [fileEntry('usr/lib/firmware/many/1.bin', '4'), fileEntry('usr/lib/firmware/many/2.bin', '5')],
+    },
+  ];
+
+  test('is what modules ask for, with the files behind links, and nothing else', () => {
+    const chosen = selectFirmware(
+      [{ firmware: ['net/a.bin', 'net/gone.bin', 'many/*.bin', 'net/dangling.bin'] }],
+      packages,
+    );
+    expect(chosen.byPackage.map(([name, entries]) => [name, entries.map((entry) => entry.path)])).toEqual([
+      ['firmware-many', ['usr/lib/firmware/many/1.bin', 'usr/lib/firmware/many/2.bin']],
+      ['firmware-net', ['usr/lib/firmware/net/real.bin', 'usr/lib/firmware/net/a.bin']],
+    ]);
+    expect(chosen.missing).toEqual(['net/dangling.bin', 'net/gone.bin']);
+  });
+});
