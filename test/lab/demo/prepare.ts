@@ -26,17 +26,12 @@ export type DeploymentOptions = {
 
 type Ramdisk = { kernel: string; initramfs: string; kernelBytes: number; initramfsBytes: number };
 type Ports = { conductor: number; agent: number; ssh: number };
+/** What a machine needs that only boots the ramdisk. */
+export type RamdiskLab = { platform: Platform; tools: Tools; ramdisk: Ramdisk; acceleration: Acceleration };
 /** What a deployment needs before a machine is switched on. */
-export type Lab = DeploymentOptions & {
-  platform: Platform;
-  tools: Tools;
-  image: UserImage;
-  ramdisk: Ramdisk;
-  acceleration: Acceleration;
-  ports: Ports;
-};
+export type Lab = DeploymentOptions & RamdiskLab & { image: UserImage; ports: Ports };
 
-async function buildRamdisk(options: DeploymentOptions, progress: Progress): Promise<Ramdisk> {
+async function buildRamdisk(options: Omit<DeploymentOptions, 'memoryMiB'>, progress: Progress): Promise<Ramdisk> {
   const name = join(options.folder, 'ramdisk', 'ingot');
   const mirror = options.mirror.flatMap((url) => ['--mirror', url]);
   await mkdir(dirname(name), { recursive: true });
@@ -45,21 +40,29 @@ async function buildRamdisk(options: DeploymentOptions, progress: Progress): Pro
   return { kernel, initramfs, kernelBytes: (await stat(kernel)).size, initramfsBytes: (await stat(initramfs)).size };
 }
 
-/** Everything that can be made beforehand, from the cache where it is there. */
-export async function prepare(options: DeploymentOptions, steps: Steps): Promise<Lab> {
+/** The ramdisk and the means to boot it, from the cache where they are there. */
+export async function prepareRamdisk(options: Omit<DeploymentOptions, 'memoryMiB'>, steps: Steps): Promise<RamdiskLab> {
   const { host, signal, mirror } = options;
   const platform = findPlatform(hostArchitecture()?.name ?? process.arch);
   const tools = await steps.run('fetch QEMU, firmware and iPXE', (progress) =>
     labTools(host, platform, { progress, signal, mirror }),
   );
   const ramdisk = await steps.run('build ramdisk', (progress) => buildRamdisk(options, progress));
-  const image = await steps.run('make user image', (progress) =>
-    userImage({ host, tools, platform, progress, signal, mirror }),
-  );
   const { acceleration, reason } = await steps.run('choose acceleration', () =>
     chooseAcceleration(ramdisk.kernel, host.cache, { tools, platform, start: host.start, signal }),
   );
   options.progress.log(`  ${acceleration}: ${reason}`);
+  return { platform, tools, ramdisk, acceleration };
+}
+
+/** Everything that can be made beforehand, from the cache where it is there. */
+export async function prepare(options: DeploymentOptions, steps: Steps): Promise<Lab> {
+  const { host, signal, mirror } = options;
+  const lab = await prepareRamdisk(options, steps);
+  const { tools, platform } = lab;
+  const image = await steps.run('make user image', (progress) =>
+    userImage({ host, tools, platform, progress, signal, mirror }),
+  );
   const [conductor = 0, agent = 0, ssh = 0] = await freePorts(3);
-  return { ...options, platform, tools, ramdisk, image, acceleration, ports: { conductor, agent, ssh } };
+  return { ...options, ...lab, image, ports: { conductor, agent, ssh } };
 }
