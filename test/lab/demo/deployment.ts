@@ -25,7 +25,11 @@ const DISK_GIB = 4;
 const ROOT_DISK_SERIAL = 'LAB-NVME-2';
 const AGENT_PORT = 9999;
 const SSH_TIMEOUT_SECONDS = 600;
+/** A start of the ramdisk takes a minute under emulation; somebody waits in front of this. */
+const CALLBACK_TIMEOUT_SECONDS = 600;
 const CONSOLE_LINES = 25;
+/** What a console shows when nothing will ever come of this start. */
+const HOPELESS = /Kernel panic - not syncing.*|BdsDxe: No bootable option.*/;
 
 async function makeDisks(folder: string): Promise<LabDisk[]> {
   const disks: LabDisk[] = [
@@ -166,8 +170,11 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
   const timeline = createTimeline(() => performance.now());
   machine.onPower((event) => timeline.mark(event === 'on' ? POWER_ON : event === 'off' ? 'power off' : 'reset'));
   const resident: string[] = [];
+  const hopeless = new AbortController();
   machine.serial.onLine((line) => {
     timeline.hear(line);
+    const sign = HOPELESS.exec(line)?.[0];
+    if (sign !== undefined) hopeless.abort(new Failure('MACHINE_STUCK', `the machine cannot go on: ${sign}`));
     if (line.includes('resident memory')) resident.push(line);
   });
 
@@ -178,7 +185,7 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
   const conductorArguments = [
     ['--port', String(lab.ports.conductor), '--state-dir', join(room, 'conductor')],
     ['--public-url', `http://${HOST_SEEN_BY_GUEST}:${lab.ports.conductor}`],
-    ['--http-root', dirname(lab.image.qcow2.path)],
+    ['--http-root', dirname(lab.image.qcow2.path), '--callback-timeout', String(CALLBACK_TIMEOUT_SECONDS)],
     ['--deploy-kernel', lab.ramdisk.kernel, '--deploy-ramdisk', lab.ramdisk.initramfs],
   ].flat();
   const conductor = await steps.run('start conductor', () =>
@@ -191,7 +198,8 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
     watching.abort();
     await watch;
   });
-  const context: Context = { lab, steps, machine, bmcUrl: bmc.url, password, key, api: conductor.url };
+  const watched = { ...lab, signal: AbortSignal.any([signal, hopeless.signal]) };
+  const context: Context = { lab: watched, steps, machine, bmcUrl: bmc.url, password, key, api: conductor.url };
   await conduct(context);
   const running = machine;
   const answer = await steps.run('log in over SSH', (own) => logIn(context, own, running));

@@ -47,6 +47,7 @@ export async function runProgramJson(
     const { stdout } = await options.run(owned.file, owned.args, { signal, onLine, env });
     return parseEvent(stdout.trim());
   } catch (error) {
+    options.signal.throwIfAborted(); // why we ended it matters, not that it was ended
     if (failure?.message === undefined) throw error;
     throw new Failure('PROGRAM_FAILED', `${name} ${args.slice(0, 2).join(' ')} says: ${failure.message}`, {
       cause: error,
