@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { createProgress, progressMode, type ProgressUpdate } from '../../cli/progress.ts';
+import { createProgress, type Progress, progressMode, type ProgressUpdate } from '../../cli/progress.ts';
 import type { Program } from '../../cli/program.ts';
+import { Failure } from '../../system/failure.ts';
 import { type Client, type NodeJson, nodePath } from './client.ts';
 import { cliFailure } from './failures.ts';
 
 const POLL_MS = 500;
+/** A conductor that is started anew is away for seconds; what it conducts goes on meanwhile. */
+const ABSENCE_MS = 60_000;
 
 /** What a command waits for, and what it does not have to wait for any longer. */
 export type Goal = {
@@ -53,6 +56,24 @@ function settled(node: NodeJson, goal: Goal): boolean {
   return goal.states.includes(node.provision_state) || goal.failedStates.includes(node.provision_state);
 }
 
+/** Reads a node again and again; a conductor that is away for less than a minute is waited for. */
+function patientReader(client: Client, ident: string, progress: Progress): () => Promise<NodeJson | undefined> {
+  let lost: number | undefined;
+  return async () => {
+    try {
+      const node = await client.get<NodeJson>(nodePath(ident));
+      lost = undefined;
+      return node;
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'CONDUCTOR_UNREACHABLE') throw error;
+      lost ??= performance.now();
+      if (performance.now() - lost > ABSENCE_MS) throw error;
+      progress.update({ phase: `${ident}: the conductor does not answer`, message: 'trying again' });
+      return undefined;
+    }
+  };
+}
+
 /**
  * Waits until a node is where it should be, showing how far it is.
  * @returns the node, in one of the goal's states
@@ -68,10 +89,11 @@ export async function waitForNode(
   const { stderr, signal } = program;
   const progress = createProgress(progressMode({ json: values.json, isTerminal: stderr.isTTY }), stderr);
   const end = values.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + values.timeout * 1000;
+  const read = patientReader(client, ident, progress);
   try {
     for (;;) {
-      const node = await client.get<NodeJson>(nodePath(ident));
-      if (settled(node, goal)) {
+      const node = await read();
+      if (node !== undefined && settled(node, goal)) {
         if (goal.states.includes(node.provision_state)) return node;
         const why = node.last_error ?? 'the conductor gave no reason';
         throw cliFailure(
@@ -79,12 +101,10 @@ export async function waitForNode(
           `node ${label(node)} is in state "${node.provision_state}" after ${goal.what}: ${why}`,
         );
       }
-      progress.update(progressUpdate(node));
+      if (node !== undefined) progress.update(progressUpdate(node));
       if (performance.now() >= end) {
-        throw cliFailure(
-          'WAIT_TIMEOUT',
-          `${goal.what} of node ${label(node)} is in state "${node.provision_state}" after ${values.timeout} s`,
-        );
+        const state = node === undefined ? 'a state that nobody knows' : `state "${node.provision_state}"`;
+        throw cliFailure('WAIT_TIMEOUT', `${goal.what} of node ${ident} is in ${state} after ${values.timeout} s`);
       }
       await delay(POLL_MS, undefined, { signal });
     }
