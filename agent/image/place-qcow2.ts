@@ -73,22 +73,16 @@ async function takePart(state: State, placement: Placement, part: Buffer, block:
 }
 
 /**
- * One placement after the other, in file order. Packed compressed clusters share a sector, so the next one may begin
- * before the end of this one; never further back than that, hence never in an earlier block than the last 511 bytes.
+ * One placement after the other, in file order. Packed compressed clusters may share a sector; blocks are whole sectors, so what
+ * begins in a block that is gone cannot be but in a damaged file.
  */
-async function placeBlock(state: State, block: Block, tail: Buffer): Promise<void> {
+async function placeBlock(state: State, block: Block): Promise<void> {
   const end = block.position + block.bytes.length;
   for (;;) {
     const placement = state.current;
     if (!placement || placement.host + state.done >= end) return;
     const from = placement.host + state.done;
-    if (from < block.position) {
-      // Begins in the sector that the block before ended with.
-      const missing = block.position - from;
-      state.begun.push(Buffer.from(tail.subarray(tail.length - missing)));
-      state.done += missing;
-      continue;
-    }
+    if (from < block.position) throw refuseImage(`two parts of it overlap at byte ${from} of the file`);
     const to = Math.min(end, placement.host + placement.length);
     await takePart(state, placement, block.bytes.subarray(from - block.position, to - block.position), block);
     state.done += to - from;
@@ -126,13 +120,11 @@ export function createQcow2Placer(map: Qcow2Map, device: WithheldDevice, flow: F
     begun: [],
   };
   next(state, 0);
-  let tail = Buffer.alloc(0);
   let fileBytes = 0;
   return {
     place: async (block) => {
       try {
-        await placeBlock(state, block, tail);
-        tail = Buffer.from(block.bytes.subarray(-512));
+        await placeBlock(state, block);
         fileBytes = block.position + block.bytes.length;
       } finally {
         block.release();

@@ -141,9 +141,14 @@ export function makeQcow2(options: Qcow2Options): Buffer {
   const file = Buffer.alloc(position);
   makeHeader(options, l1Entries, l1Position).copy(file);
   for (const { host, bytes } of placed) bytes.copy(file, host);
-  // A file may end before its last cluster does.
-  const last = placed.at(-1);
-  return last && random() < 0.5 ? file.subarray(0, last.host + last.bytes.length) : file;
+  // A file may end before its last cluster does, when only zeros would follow.
+  const isCut = random() < 0.5;
+  let end = file.length;
+  if (!isCut) return file;
+  const lastHost = placed.at(-1)?.host ?? 0;
+  while (end > lastHost + 1 && file[end - 1] === 0) end--;
+  const lastTable = Math.max(l1Position + l1.length, ...tableHosts.map((host) => (host ?? 0) + clusterBytes));
+  return file.subarray(0, Math.max(end, lastTable));
 }
 
 /** A guest of random runs of zeros, text and noise, with an MBR that has one partition. */

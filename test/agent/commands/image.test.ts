@@ -219,7 +219,9 @@ describe('write_image', () => {
     machine.sectorBytes = 4096;
     const info = { image_info: { ...INFO, urls: [server.url] }, configdrive: CONFIG_DRIVE };
     const result = await runnerFor(undefined)('deploy.execute_deploy_step', step(info));
-    expect(result.command_error?.details).toContain('sectors of 4096 bytes');
+    expect(result.command_error?.details).toContain(
+      'cannot place a config drive on /dev/vda: it has sectors of 4096 bytes',
+    );
     const disk = machine.disk('/dev/vda');
     expect((await disk.content()).equals(disk.before)).toBe(true);
   });

@@ -119,6 +119,28 @@ describe('qcow2 images', () => {
     },
   );
 
+  test('a file that ends within a cluster of data has zeros after its end', async () => {
+    // One cluster in the middle, where nothing is withheld, has 1000 bytes and then zeros; some seed puts it last.
+    const guest = Buffer.alloc(4 * MIB);
+    makeGuest(1024, 3).copy(guest);
+    guest.fill('text ', 2 * MIB, 2 * MIB + 1000);
+    const make = (seed: number) =>
+      makeQcow2({ guest, clusterBits: 16, version: 3, compression: 'zlib', compressed: 0, seed });
+    let file: Buffer | undefined;
+    for (let seed = 0; file === undefined && seed < 500; seed++) {
+      const made = make(seed);
+      if (made.length % 65_536 === 1000) file = made;
+    }
+    expect(file).toBeDefined();
+    if (!file) return;
+    const disk = await makeDiskFile(8 * MIB);
+    const server = await startImageServer(() => ({ content: file }));
+    await deliver(server.url, disk.device, { checksum: sha256(file) });
+    expect((await disk.content()).subarray(0, guest.length).equals(guest)).toBe(true);
+    await server.close();
+    await disk.close();
+  });
+
   test('a flipped bit anywhere is found by the checksum, and the disk does not boot', { timeout: 60_000 }, async () => {
     const random = seeded(7);
     const guest = makeGuest(3 * MIB, 7);

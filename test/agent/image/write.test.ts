@@ -116,6 +116,13 @@ describe('writing a raw image', () => {
     expect((await disk.content()).equals(exact)).toBe(true);
   });
 
+  test('zeros at the end of the image go over what was on the disk', async () => {
+    const sparse = Buffer.concat([makeGuest(3 * MIB, 8), Buffer.alloc(6 * MIB)]);
+    server = await startImageServer(() => ({ content: sparse }));
+    await deliver(server.url, disk.device, { checksum: sha256(sparse) });
+    expect((await disk.content()).subarray(0, sparse.length).equals(sparse)).toBe(true);
+  });
+
   test('an image smaller than the part that is withheld is written too', async () => {
     const small = makeGuest(700 * 512, 5);
     server = await startImageServer(() => ({ content: small }));
@@ -203,6 +210,14 @@ describe('what fails after writing began leaves a disk that does not boot', () =
     const url = await serve((index) => (index === 0 ? {} : { dropAfter: 3 * MIB, withoutRange: true }));
     const error = await failureOf(deliver(url, disk.device, { checksum: sha256(image) }));
     expect(error.type).toBe('ImageDownloadError');
+    expect(await outcome(error)).toBe('cleared');
+  });
+
+  test('a body that ends early without any error of the connection', async () => {
+    const short = { content: image.subarray(0, 3 * MIB), withoutRange: true, withoutLength: true };
+    const url = await serve((index) => (index === 0 ? {} : short));
+    const error = await failureOf(deliver(url, disk.device, { checksum: sha256(image) }));
+    expect(error.details).toContain(`the connection ended at byte ${3 * MIB} of ${image.length}`);
     expect(await outcome(error)).toBe('cleared');
   });
 
