@@ -14,8 +14,8 @@ export const HOST_SEEN_BY_GUEST = '10.0.2.2';
 export function autoexecScript(bootUrl: string): string {
   return [
     '#!ipxe',
-    // Debian's iPXE closes the card after it has fetched this file, so it has to be configured once more.
-    'dhcp || exit 1',
+    // The firmware's DHCP answer is known to iPXE and only wants the card open again; asking anew takes four seconds.
+    'ifopen net0 && isset ${net0/ip} || dhcp || exit 1',
     `chain --autofree ${bootUrl}/boot/ipxe/\${mac} || exit 1`,
     '',
   ].join('\n');
