@@ -1,0 +1,39 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { describe, expect, test } from 'vitest';
+
+import { COMMANDS, STEPS } from '../agent/commands/table.ts';
+import { PARAMETERS } from '../agent/config/config.ts';
+
+/** First cells of the table rows under a heading of docs/agent.md, without their back-ticks. */
+function rows(heading: string): string[] {
+  const [, section = ''] = readFileSync('docs/agent.md', 'utf8').split(`\n## ${heading}\n`);
+  const [own = ''] = section.split('\n## ');
+  return [...own.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] ?? '');
+}
+
+describe('docs/agent.md lists exactly what the agent has', () => {
+  test('kernel parameters', () => {
+    expect(rows('Kernel parameters')).toEqual(Object.values(PARAMETERS).map(({ parameter }) => parameter));
+  });
+  test('commands', () => {
+    expect(rows('Commands')).toEqual(COMMANDS.map(({ name }) => name));
+  });
+  test('steps', () => {
+    expect(rows('Steps')).toEqual(STEPS.map(({ step }) => step));
+  });
+});
+
+test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md')])(
+  'every link of %s leads somewhere',
+  (file) => {
+    const targets = [...readFileSync(file, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1] ?? '');
+    expect(targets.filter((target) => !existsSync(join(dirname(file), target)))).toEqual([]);
+  },
+);
+
+test('each decision is in the index', () => {
+  const index = readFileSync('docs/decisions/README.md', 'utf8');
+  for (const file of globSync('docs/decisions/0*.md')) expect(index).toContain(file.split('/').at(-1));
+});
