@@ -8,7 +8,7 @@ import { pack } from 'tar-stream';
 import { findMirror, type Mirror } from '../../builder/debian/mirror.ts';
 import type { BuilderHost } from '../../builder/host/door.ts';
 import type { Progress } from '../../cli/progress.ts';
-import { reasonOf } from '../../system/failure.ts';
+import { Failure, reasonOf } from '../../system/failure.ts';
 import { diskLayout, SECTOR_BYTES } from './disk-layout.ts';
 import { labFailure } from './failures.ts';
 import type { Platform } from './platform.ts';
@@ -37,6 +37,9 @@ export type UserImageOptions = {
   /** As `--mirror`; APT's own sources unless said. */
   mirror?: readonly string[];
 };
+
+/** What mmdebstrap says of itself may hold a whole script. */
+const LONGEST_STEP = 60;
 
 type Work = UserImageOptions & { recipe: UserImageRecipe; folder: string };
 
@@ -70,14 +73,20 @@ async function makeRootArchive(work: Work): Promise<void> {
   ].flat();
   await writeOverlay(recipe, overlay);
   let step = 'start';
-  progress.update({ phase: 'user image: install packages', message: step });
-  await host.run('mmdebstrap', args, {
-    signal,
-    onLine: (line) => {
-      if (line.startsWith('I: ')) step = line.slice(3);
-      progress.update({ phase: 'user image: install packages', message: step });
-    },
-  });
+  const complaints: string[] = [];
+  const onLine = (line: string) => {
+    if (line.startsWith('I: ')) step = line.slice(3);
+    if (line.startsWith('E: ')) complaints.push(line.slice(3));
+    progress.update({ phase: 'install packages', message: step.slice(0, LONGEST_STEP) });
+  };
+  try {
+    await host.run('mmdebstrap', args, { signal, onLine });
+  } catch (error) {
+    signal.throwIfAborted();
+    // Its command line is two screens long; what it complains about is one line.
+    if (complaints.length === 0) throw error;
+    throw labFailure('USER_IMAGE', `mmdebstrap says: ${complaints.join('; ')}`, { cause: error });
+  }
 }
 
 function shellWord(text: string): string {
@@ -128,7 +137,7 @@ async function fillEsp(work: Work, imageAt: string): Promise<void> {
 /** GPT, ESP and root file system in one sparse file, by tools that write into files: no loop device, no mount, no root. */
 async function assemble(work: Work): Promise<void> {
   const { folder, tools, recipe, platform, progress, signal } = work;
-  progress.update({ phase: 'user image: assemble disk' });
+  progress.update({ phase: 'assemble disk' });
   const raw = join(folder, 'user.raw');
   const layout = diskLayout(recipe.sizeMiB, recipe.espMiB);
   const uuid = (name: string) => uuidOf(`${recipeDigest(recipe)} ${name}`);
@@ -196,11 +205,11 @@ async function make(work: Work): Promise<void> {
   await timed('assemble', () => assemble(work));
   const raw = join(folder, 'user.raw');
   const qcow2 = join(folder, 'user.qcow2');
-  progress.update({ phase: 'user image: compress to qcow2' });
+  progress.update({ phase: 'compress to qcow2' });
   await timed('qcow2', () =>
     tools.run('/usr/bin/qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', raw, qcow2], { signal }),
   );
-  progress.update({ phase: 'user image: checksums' });
+  progress.update({ phase: 'checksums' });
   const forms = await timed('checksums', async () => ({
     raw: await describeForm(raw),
     qcow2: await describeForm(qcow2),
@@ -224,7 +233,9 @@ export async function userImage(options: UserImageOptions): Promise<UserImage> {
     )
     .catch((error: unknown) => {
       options.signal.throwIfAborted();
-      throw labFailure('USER_IMAGE', reasonOf(error), { cause: error });
+      throw error instanceof Failure && error.code === 'USER_IMAGE'
+        ? error
+        : labFailure('USER_IMAGE', reasonOf(error), { cause: error });
     });
   const facts = JSON.parse(await readFile(join(folder, 'user.json'), 'utf8')) as {
     raw: Omit<ImageForm, 'path'>;
