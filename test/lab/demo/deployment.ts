@@ -3,6 +3,7 @@ import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { CommandProgress } from '../../../agent/api/command.ts';
 import type { Progress } from '../../../cli/progress.ts';
 import { Failure } from '../../../system/failure.ts';
 import { writeAtomically } from '../../../system/files.ts';
@@ -16,7 +17,7 @@ import { runProgramJson, startConductor } from './programs.ts';
 import { type DemoReport, residentBytes, timesOf } from './report.ts';
 import { type DeploymentOptions, type Lab, prepare } from './prepare.ts';
 import { createSteps, type Steps } from './steps.ts';
-import { createTimeline, type ObservedNode, POWER_ON, type Timeline } from './timeline.ts';
+import { createTimeline, type ObservedNode, POWER_ON } from './timeline.ts';
 
 const NODE = 'demo';
 const HOSTNAME = 'hello-from-metal';
@@ -67,16 +68,23 @@ async function makeMachine(lab: Lab, folder: string): Promise<Machine> {
 }
 
 /** Looks at the node twice a second until told to stop; what cannot be read at a moment is read at the next. */
-async function watchNode(url: string, timeline: Timeline, signal: AbortSignal): Promise<void> {
+async function watchNode(url: string, observe: (node: ObservedNode) => void, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       const answer = await fetch(`${url}/v1/nodes/${NODE}`, { signal });
-      if (answer.ok) timeline.observe((await answer.json()) as ObservedNode);
+      if (answer.ok) observe((await answer.json()) as ObservedNode);
       await sleep(500, undefined, { signal });
     } catch {
       await sleep(500);
     }
   }
+}
+
+/** Whether a good part of the image is on the disk, and not yet all of it. */
+function isHalfWritten(node: ObservedNode): boolean {
+  const progress = (node.driver_internal_info['agent_progress'] ?? {}) as Partial<CommandProgress>;
+  const { phase, done = 0, total = 0 } = progress;
+  return phase === 'write image' && done > total / 10 && done < total / 2;
 }
 
 type Context = { lab: Lab; steps: Steps; machine: Machine; bmcUrl: string; password: string; key: SshKey; api: string };
@@ -188,12 +196,21 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
     ['--http-root', dirname(lab.image.qcow2.path), '--callback-timeout', String(CALLBACK_TIMEOUT_SECONDS)],
     ['--deploy-kernel', lab.ramdisk.kernel, '--deploy-ramdisk', lab.ramdisk.initramfs],
   ].flat();
-  const conductor = await steps.run('start conductor', () =>
-    startConductor(conductorArguments, { start: host.start, log: join(room, 'conductor.log'), signal }),
-  );
+  const begin = () =>
+    startConductor(conductorArguments, { start: host.start, log: join(room, 'conductor.log'), signal });
+  let conductor = await steps.run('start conductor', begin);
   cleanup.defer(() => conductor.stop());
+  let disturbance: Promise<void> | undefined;
+  const disturb = async () => {
+    await conductor.kill();
+    conductor = await begin();
+  };
   const watching = new AbortController();
-  const watch = watchNode(conductor.url, timeline, AbortSignal.any([watching.signal, signal]));
+  const observe = (node: ObservedNode) => {
+    timeline.observe(node);
+    if (options.killConductorWhileWriting && isHalfWritten(node)) disturbance ??= disturb();
+  };
+  const watch = watchNode(conductor.url, observe, AbortSignal.any([watching.signal, signal]));
   cleanup.defer(async () => {
     watching.abort();
     await watch;
@@ -201,12 +218,14 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
   const watched = { ...lab, signal: AbortSignal.any([signal, hopeless.signal]) };
   const context: Context = { lab: watched, steps, machine, bmcUrl: bmc.url, password, key, api: conductor.url };
   await conduct(context);
+  await disturbance;
   const running = machine;
   const answer = await steps.run('log in over SSH', (own) => logIn(context, own, running));
   timeline.mark('SSH login');
   return {
     result: 'passed',
     ...answer,
+    conductorKilled: disturbance !== undefined,
     acceleration: lab.acceleration,
     machineMemoryMiB: lab.memoryMiB,
     kernelBytes: lab.ramdisk.kernelBytes,

@@ -18,6 +18,8 @@ export type DeploymentOptions = {
   /** Everything that the run leaves behind lies here. */
   folder: string;
   memoryMiB: number;
+  /** Kills the conductor (SIGKILL) while the image is written, and starts it anew. */
+  killConductorWhileWriting?: boolean;
   /** As `--mirror` of build-ramdisk; APT's own sources unless said. */
   mirror: readonly string[];
   progress: Progress;

@@ -56,7 +56,12 @@ export async function runProgramJson(
   }
 }
 
-export type ConductorProcess = { url: string; stop: () => Promise<void> };
+export type ConductorProcess = {
+  url: string;
+  stop: () => Promise<void>;
+  /** Ends it as a crash would: at once, without a word. */
+  kill: () => Promise<void>;
+};
 
 /**
  * Starts `ingot conductor` and waits for the line that says that it listens.
@@ -101,5 +106,9 @@ export async function startConductor(
       hint: `its reason is in ${options.log}`,
     });
   }
-  return { url, stop };
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await gone;
+  };
+  return { url, stop, kill };
 }

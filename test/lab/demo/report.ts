@@ -5,6 +5,8 @@ import { FIRST_HEARTBEAT, type Moment, POWER_ON, type Timeline, WRITE_BEGIN, WRI
 export type DemoReport = {
   result: 'passed';
   hostname: string;
+  /** Whether the conductor was killed and started anew in the middle, which only tests ask for. */
+  conductorKilled: boolean;
   acceleration: string;
   machineMemoryMiB: number;
   kernelBytes: number;
