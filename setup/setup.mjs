@@ -1,6 +1,7 @@
 // Makes a fresh Debian machine ready for `npm run demo` and `npm test`: npm packages from the lock file, Debian packages
 // from packages.json. Plain JavaScript without imports from the project, because it runs before anything is installed, on
-// whatever Node the machine has. Quick when all is there.
+// whatever Node the machine has. Quick when all is there. A program named on the command line is started afterwards: a
+// shell that found `node` before the set-up would go on with that old one.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -76,3 +77,8 @@ function installDebianPackages() {
 
 installNpmPackages();
 installDebianPackages();
+const [program] = process.argv.splice(2, 1);
+if (program !== undefined) {
+  const { launch } = await import('../bin/launch.mjs');
+  await launch(program);
+}
