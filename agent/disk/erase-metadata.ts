@@ -114,7 +114,9 @@ export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Opt
     const path = `/dev/${block.kname}`;
     options.progress(index, targets.length, path);
     try {
-      guardDevice(withDescendants(blocks, block.kname), { allowShared: !options.guardShared });
+      // The whole disk decides: a partition beside a mounted or shared one is as dear as that one.
+      const disk = isDisk(block) ? block.kname : (block.pkname ?? block.kname);
+      guardDevice([block, ...withDescendants(blocks, disk)], { allowShared: !options.guardShared });
       await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
       if (isDisk(block)) await rereadPartitions(os, path);
     } catch (error) {

@@ -15,12 +15,14 @@ export function fixture(machine: string, file: string): string {
 }
 
 /** Files and links of a machine's /sys and /dev; a link is followed wherever it stands in a path. */
-function sysfsFiles({ files, links }: Sysfs): AgentOs['files'] {
+function sysfsFiles({ files, links }: Sysfs, dmi: string): AgentOs['files'] {
   const all = { ...fakeOs().files };
   const names = [...Object.keys(files), ...Object.keys(links)];
   return {
     ...all,
     read: async (path) => files[path],
+    readBytes: async (path) =>
+      dmi !== '' && path === '/sys/firmware/dmi/tables/DMI' ? Buffer.from(dmi, 'base64') : undefined,
     list: async (path) => {
       const below = names.filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1));
       return [...new Set(below.map((name) => name.split('/')[0] ?? ''))];
@@ -54,5 +56,5 @@ export function machineOs(machine: string, parts: Partial<AgentOs> = {}): AgentO
     throw new Failure('COMMAND_FAILED', `cannot run ${file}: it is not on this machine`);
   };
   const sysfs = JSON.parse(optional('sysfs.json', '{"files":{},"links":{}}')) as Sysfs;
-  return { ...fakeOs({ files: sysfsFiles(sysfs) }), ...parts, run, calls };
+  return { ...fakeOs({ files: sysfsFiles(sysfs, optional('dmi.base64', '')) }), ...parts, run, calls };
 }

@@ -92,6 +92,12 @@ describe('boot entries', () => {
     ]);
   });
 
+  test('are read as efibootmgr 18 prints them', () => {
+    const entries = parseBootEntries(fixture('qemu-q35-trixie', 'efibootmgr.txt'));
+    expect(entries.map(({ label }) => label)).toContain('ironic1');
+    expect(entries.every(({ number, label }) => /^[0-9A-F]{4}$/.test(number) && !label.includes('\t'))).toBe(true);
+  });
+
   test('replace all those with the same label', async () => {
     const create = String.raw`efibootmgr -v -c -d /dev/sda -p 1 -w -L ironic1 -l \EFI\BOOT\BOOTX64.EFI`;
     const os = q35WithEsp({ 'efibootmgr -b 0002 -B': '', 'efibootmgr -b 000A -B': '', [create]: '' });

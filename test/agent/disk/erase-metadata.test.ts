@@ -134,6 +134,25 @@ describe('erase_devices_metadata', () => {
     expect(os.calls.filter((call) => call.includes('nvme0n1') && !call.startsWith('udevadm'))).toEqual([]);
   });
 
+  test('leaves a disk alone, with all its partitions, while one of them is mounted or shared', async () => {
+    for (const change of [{ mountpoint: '/mnt' }, { fstype: 'gfs2' }]) {
+      const { os, files } = await q35();
+      const { blockdevices } = JSON.parse(fixture('qemu-q35', 'lsblk.json')) as { blockdevices: { kname: string }[] };
+      const first = blockdevices.find(({ kname }) => kname === 'sda1');
+      const stdout = JSON.stringify({ blockdevices: [...blockdevices, { ...first, kname: 'sda2', ...change }] });
+      const run: AgentOs['run'] = (file, args, options) =>
+        file === 'lsblk' ? Promise.resolve({ stdout, stderr: '', exitCode: 0 }) : os.run(file, args, options);
+      const work = eraseDevicesMetadata({ ...os, run }, { uuid: 'u' }, quiet);
+      await expect(work).rejects.toThrow('cannot change /dev/sda1: /dev/sda2');
+      expect(os.calls.filter((call) => call.startsWith('wipefs'))).toEqual([
+        'wipefs --force --all /dev/vda',
+        'wipefs --force --all /dev/nvme0n1',
+      ]);
+      const kept = files.get('/dev/sda1');
+      expect((await kept?.content())?.equals(kept?.before ?? Buffer.alloc(0))).toBe(true);
+    }
+  });
+
   test('goes on after a disk that fails, and names every one that did', async () => {
     const { os, files } = await q35();
     const openDevice: AgentOs['openDevice'] = async (path, mode) => {

@@ -94,6 +94,19 @@ describe('the inventory', () => {
     });
   });
 
+  test('of a machine as it was recorded in our own ramdisk', async () => {
+    const inventory = await collectInventory(machineOs('qemu-q35-trixie'), '52:54:00:11:22:44');
+    expect(Value.Check(InventorySchema, inventory)).toBe(true);
+    expect(inventory.disks.map(({ name, serial, tran, by_path }) => [name, serial, tran, by_path])).toEqual([
+      ['/dev/sda', 'QM00013', 'sata', '/dev/disk/by-path/pci-0000:00:1f.2-ata-1'],
+      ['/dev/vda', 'DISK0', 'virtio', '/dev/disk/by-path/pci-0000:00:03.0'],
+      ['/dev/nvme0n1', 'NVME-1', 'nvme', '/dev/disk/by-path/pci-0000:00:04.0-nvme-1'],
+    ]);
+    expect(inventory.memory.physical_mb).toBe(1024);
+    expect(inventory.cpu).toMatchObject({ count: 2, architecture: 'x86_64', socket_count: 1 });
+    expect(inventory.cpu.flags.length).toBeGreaterThan(20);
+  });
+
   test('an array stands once in the list, however many members it has', async () => {
     const { disks } = await collectInventory({ ...machineOs('rack-server-12-disks'), run: machineOsRun() }, undefined);
     expect(disks).toHaveLength(13);
