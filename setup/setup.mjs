@@ -69,7 +69,10 @@ function installDebianPackages() {
   const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
   // A list that cannot be refreshed is no reason to stop: what is needed may be in the old one, or in another.
   run('apt-get', ['update', '-qq'], options);
-  if (run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], options).status !== 0)
+  if (
+    run('apt-get', ['install', '-y', '-qq', '-o', 'Dpkg::Use-Pty=0', '--no-install-recommends', ...missing], options)
+      .status !== 0
+  )
     stop('cannot install the Debian packages: apt-get failed (see above)', command);
   const still = missingDebianPackages();
   if (still.length > 0) stop(`these Debian packages are still missing: ${still.join(' ')}`, command);

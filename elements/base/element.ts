@@ -10,7 +10,7 @@ const BUSYBOX = {
     time timeout top touch tr traceroute true truncate tty uname uniq unxz unzip uptime usleep vi watch wc wget
     which who xargs xzcat yes zcat [`,
   sbin: `
-    arp arping brctl chroot getty halt ifconfig init ip loadkmap mkswap nameif partprobe pivot_root poweroff
+    arp arping brctl chroot getty halt hwclock ifconfig init ip loadkmap mkswap nameif partprobe pivot_root poweroff
     reboot route swapoff swapon switch_root sysctl udhcpc udhcpc6 vconfig watchdog`,
 };
 const words = (text: string) => text.trim().split(/\s+/);
