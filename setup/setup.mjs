@@ -37,7 +37,7 @@ function installNpmPackages() {
 }
 
 function wantedDebianPackages() {
-  return Object.keys(JSON.parse(readFileSync(join(root, 'setup', 'packages.json'), 'utf8'))).sort();
+  return Object.keys(JSON.parse(readFileSync(join(root, 'setup', 'packages.json'), 'utf8'))); // kept sorted
 }
 
 function missingDebianPackages() {

@@ -42,12 +42,15 @@ describe('parseOptions', () => {
     [['--format', 'vhd'], 'cannot use --format vhd: it is one of raw, qcow2'],
     [['--out'], '--out'],
   ])('%j is refused with exit code 2 and a reason', (argv, reason) => {
-    expect(() => parseOptions(TABLE, argv)).toThrow(reason);
+    let failure: unknown;
     try {
       parseOptions(TABLE, argv);
     } catch (error) {
-      expect((error as Failure).exitCode).toBe(2);
+      failure = error;
     }
+    expect(failure).toBeInstanceOf(Failure);
+    expect((failure as Failure).exitCode).toBe(2);
+    expect((failure as Failure).message).toContain(reason);
   });
 });
 
