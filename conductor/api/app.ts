@@ -1,24 +1,12 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 
-import type { DriveSettings } from '../drive/deps.ts';
-import type { Driver } from '../drive/driver.ts';
-import type { Store } from '../store/store.ts';
 import { bootRoutes } from './boot-routes.ts';
+import type { ApiDeps } from './deps.ts';
 import { errorBody, handleError } from './errors.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { portRoutes } from './port-routes.ts';
 import { ramdiskRoutes } from './ramdisk-routes.ts';
 import { negotiateVersion, rootDocument, v1Document } from './version.ts';
-
-export type ApiDeps = {
-  store: Store;
-  driver: Driver;
-  settings: DriveSettings;
-  /** What links in answers begin with; no slash at the end. */
-  baseUrl: () => string;
-  /** Absolute paths. */
-  files: { httpRoot?: string | undefined; kernel?: string | undefined; initramfs?: string | undefined };
-};
 
 const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 

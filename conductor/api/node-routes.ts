@@ -6,7 +6,7 @@ import { checkConfigdrive } from '../drive/configdrive.ts';
 import { DELETE_STATES, PROVISION_STATES, type ProvisionState } from '../states/table.ts';
 import type { JsonObject, NodeRecord } from '../store/node.ts';
 import { nodeView, portView } from '../store/view.ts';
-import type { ApiDeps } from './app.ts';
+import type { ApiDeps } from './deps.ts';
 import {
   type NewNodeBody,
   NewNodeSchema,

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 
 import { portView } from '../store/view.ts';
-import type { ApiDeps } from './app.ts';
+import type { ApiDeps } from './deps.ts';
 import { NewPortSchema } from './bodies.ts';
 
 /** Ironic's port endpoints: the NICs of nodes, by their MAC addresses. */

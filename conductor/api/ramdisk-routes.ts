@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 
 import { HeartbeatSchema } from '../../agent/api/ironic.ts';
 import { nodeView } from '../store/view.ts';
-import type { ApiDeps } from './app.ts';
+import type { ApiDeps } from './deps.ts';
 import { apiFailure } from './errors.ts';
 import { minorVersion, RAMDISK_MINOR } from './version.ts';
 
