@@ -3,7 +3,7 @@ import { defineFailures } from '../../system/failure.ts';
 export const bmcFailure = defineFailures({
   BMC_UNCONFIGURED: {
     message: (detail) => `cannot talk to the node's BMC: ${detail}`,
-    hint: 'give --redfish-address URL and --redfish-system-id PATH, such as /redfish/v1/Systems/1',
+    hint: 'give --redfish-address URL, and --redfish-system-id PATH, such as /redfish/v1/Systems/1, where a BMC has several',
   },
   BMC_UNREACHABLE: {
     message: (detail) => `cannot reach the BMC at ${detail}`,

@@ -25,7 +25,31 @@ function stringsOf(value: unknown): string[] | undefined {
 }
 
 type System = { body: Record<string, unknown>; etag: string | undefined };
-type Context = { http: RedfishHttp; settings: RedfishSettings; signal: AbortSignal | undefined };
+type Context = {
+  http: RedfishHttp;
+  settings: RedfishSettings & { systemId: string };
+  signal: AbortSignal | undefined;
+};
+
+const SYSTEMS = '/redfish/v1/Systems';
+
+/** The only system that a BMC manages, for a node without redfish_system_id (as with Ironic's redfish driver). */
+async function onlySystem(
+  http: RedfishHttp,
+  settings: RedfishSettings,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const { origin } = settings.address;
+  const { status, body } = await http.send({ method: 'GET', path: SYSTEMS, signal });
+  if (status >= 400)
+    throw bmcFailure('BMC_NOT_REDFISH', `${origin}: HTTP ${status} for ${SYSTEMS}: ${redfishErrorText(body)}`);
+  const members = Array.isArray(body['Members']) ? (body['Members'] as Record<string, unknown>[]) : [];
+  const paths = members.map((member) => member['@odata.id']).filter((path) => typeof path === 'string');
+  const [only, another] = paths;
+  if (only !== undefined && another === undefined) return only;
+  const found = paths.length === 0 ? 'none' : paths.join(', ');
+  throw bmcFailure('BMC_SYSTEM_NOT_FOUND', `of the node: it has no redfish_system_id, and ${origin} manages ${found}`);
+}
 
 async function readSystem({ http, settings, signal }: Context): Promise<System> {
   const { address, systemId } = settings;
@@ -186,7 +210,8 @@ export function redfishBmc(driverInfo: Readonly<Record<string, unknown>>, clock:
   const withHttp = async <T>(signal: AbortSignal | undefined, use: (context: Context) => Promise<T>): Promise<T> => {
     const http = redfishHttp(settings, clock);
     try {
-      return await use({ http, settings, signal });
+      const systemId = settings.systemId ?? (await onlySystem(http, settings, signal));
+      return await use({ http, settings: { ...settings, systemId }, signal });
     } finally {
       await http.close();
     }

@@ -6,8 +6,8 @@ export const AUTH_TYPES = ['auto', 'basic', 'session'] as const;
 export type RedfishSettings = {
   /** Scheme and host, without a path. */
   address: URL;
-  /** Path of the ComputerSystem, `/redfish/v1/Systems/1`. */
-  systemId: string;
+  /** Path of the ComputerSystem, `/redfish/v1/Systems/1`; undefined: the only one that the BMC has. */
+  systemId: string | undefined;
   username: string;
   password: string;
   authType: (typeof AUTH_TYPES)[number];
@@ -40,8 +40,8 @@ export function redfishSettings(driverInfo: Readonly<Record<string, unknown>>): 
     throw bmcFailure('BMC_UNCONFIGURED', `redfish_address ${address} is no http or https URL`);
   }
   const systemId = text(driverInfo['redfish_system_id']);
-  if (systemId === undefined || !systemId.startsWith('/')) {
-    throw bmcFailure('BMC_UNCONFIGURED', 'driver_info has no redfish_system_id that starts with /');
+  if (systemId !== undefined && !systemId.startsWith('/')) {
+    throw bmcFailure('BMC_UNCONFIGURED', `redfish_system_id ${systemId} does not start with /`);
   }
   const authType = (driverInfo['redfish_auth_type'] ?? 'auto') as RedfishSettings['authType'];
   if (!AUTH_TYPES.includes(authType)) {

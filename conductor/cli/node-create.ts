@@ -68,14 +68,18 @@ const MAC = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
 
 export const createCommand = defineCommand({
   summary: 'Makes the record of a machine and verifies that its BMC answers.',
-  usage: 'NAME --redfish-address URL --redfish-system-id PATH --mac MAC [options]',
+  usage: 'NAME --redfish-address URL --mac MAC [options]',
   details: [
     'The node becomes manageable. Where its BMC does not answer the record stays, in',
     'state enroll; ingot node manage tries again.',
   ],
   options: {
     'redfish-address': { type: 'string', placeholder: 'URL', help: 'the BMC, https://192.0.2.7' },
-    'redfish-system-id': { type: 'string', placeholder: 'PATH', help: 'the machine in it, /redfish/v1/Systems/1' },
+    'redfish-system-id': {
+      type: 'string',
+      placeholder: 'PATH',
+      help: 'the machine in it, /redfish/v1/Systems/1; not needed where the BMC has only one',
+    },
     'redfish-username': { type: 'string', placeholder: 'NAME', help: 'account on the BMC' },
     'redfish-password': {
       type: 'string',
@@ -116,9 +120,8 @@ export const createCommand = defineCommand({
   },
   run: async (program, values, positionals) => {
     const name = oneNode(positionals);
-    for (const needed of ['redfish-address', 'redfish-system-id'] as const) {
-      if (values[needed] === undefined) throw usageFailure(`cannot create node ${name}: --${needed} is missing`);
-    }
+    if (values['redfish-address'] === undefined)
+      throw usageFailure(`cannot create node ${name}: --redfish-address is missing`);
     const wrong = values.mac.find((mac) => !MAC.test(mac));
     if (wrong !== undefined)
       throw usageFailure(`cannot use --mac ${wrong}: six pairs of hexadecimal digits are needed`);

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 
 /** A fake: what the management controller of a machine says, and how real ones differ from each other. */
 export type BmcQuirks = {
+  /** Paths of the systems that it lists; its own one unless said. */
+  systems?: string[];
   allowed?: string[];
   /** Allowed values stand in a document of their own. */
   actionInfo?: boolean;
@@ -139,6 +141,10 @@ export async function startFakeBmc(quirks: BmcQuirks = {}): Promise<FakeBmc> {
         bmc.sessions.delete(what.split('/').at(-1) ?? '');
         bmc.log.push('logout');
         return answer(response, 204);
+      }
+      if (what === 'GET /redfish/v1/Systems') {
+        const Members = (bmc.quirks.systems ?? [SYSTEM]).map((path) => ({ '@odata.id': path }));
+        return answer(response, 200, { Members });
       }
       if (what === `GET ${SYSTEM}`) return answer(response, 200, systemDocument(), { etag: `"${etag}"` });
       if (what === `PATCH ${SYSTEM}`) return patch(request, body, response);

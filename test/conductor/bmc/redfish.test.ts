@@ -57,6 +57,13 @@ describe('power', () => {
 });
 
 describe('what BMCs differ in', () => {
+  test('a BMC with one system needs no path', async () => {
+    const { fake, bmc } = await setUp({}, { redfish_system_id: undefined });
+    await bmc.setPower('power on');
+    await bmc.setBootDevice('pxe', { once: true, uefi: true });
+    expect(fake.log).toEqual(['POST On', 'PATCH Pxe Once UEFI']);
+  });
+
   test('reset types come from the action, from its ActionInfo, or are taken for granted', async () => {
     const { fake, bmc } = await setUp({ actionInfo: true, allowed: ['ForceOn', 'ForceOff', 'PowerCycle'] });
     await bmc.setPower('power on');
@@ -127,6 +134,14 @@ describe('what is not a BMC', () => {
     await expect(bmc.power()).rejects.toMatchObject({ code: 'BMC_SYSTEM_NOT_FOUND' });
   });
 
+  test.each([
+    [[], 'manages none'],
+    [['/redfish/v1/Systems/1', '/redfish/v1/Systems/2'], 'manages /redfish/v1/Systems/1, /redfish/v1/Systems/2'],
+  ])('no system path, and systems %j', async (systems, reason) => {
+    const { bmc } = await setUp({ systems }, { redfish_system_id: undefined });
+    await expect(bmc.power()).rejects.toThrow(reason);
+  });
+
   test('something else that speaks HTTP', async () => {
     const { bmc } = await setUp({}, { redfish_system_id: '/redfish/v1/Systems/1/ResetActionInfo' });
     await expect(bmc.power()).rejects.toMatchObject({ code: 'BMC_NOT_REDFISH' });
@@ -135,7 +150,6 @@ describe('what is not a BMC', () => {
   test.each([
     [{}, 'redfish_address'],
     [{ redfish_address: 'ftp://x', redfish_system_id: '/a' }, 'ftp://x'],
-    [{ redfish_address: 'http://x' }, 'redfish_system_id'],
     [{ redfish_address: 'http://x', redfish_system_id: 'Systems/1' }, 'redfish_system_id'],
     [{ redfish_address: 'http://x', redfish_system_id: '/a', redfish_auth_type: 'kerberos' }, 'redfish_auth_type'],
     [{ redfish_address: 'http://x', redfish_system_id: '/a', redfish_verify_ca: '/no/pem' }, 'redfish_verify_ca'],
