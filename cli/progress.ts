@@ -22,7 +22,7 @@ export type Progress = {
 
 export type ProgressMode = 'terminal' | 'lines' | 'json' | 'silent';
 
-type Output = { write: (text: string) => unknown };
+type Output = { write: (text: string) => unknown; /** Width of a terminal; 80 unless it says. */ columns?: number };
 
 export function formatBytes(bytes: number): string {
   return bytes < 1e6
@@ -79,7 +79,7 @@ export function createProgress(
     pending = undefined;
     const line = formatUpdate(update, (now() - phaseStart) / 1000);
     if (mode === 'json') output.write(`${JSON.stringify({ event: 'progress', ...update })}\n`);
-    else if (mode === 'terminal') output.write(`\r\u001B[2K${line.slice(0, 200)}`);
+    else if (mode === 'terminal') output.write(`\r\u001B[2K${line.slice(0, (output.columns ?? 80) - 1)}`);
     else output.write(`${line}\n`);
   };
   const clear = () => mode === 'terminal' && output.write('\r\u001B[2K');

@@ -34,6 +34,13 @@ test('on a terminal it stays on one line', () => {
   expect(text().endsWith('\n')).toBe(true);
 });
 
+test('a line that is wider than the terminal is cut, or it could not be written over', () => {
+  let text = '';
+  const progress = createProgress('terminal', { write: (part) => (text += part), columns: 40 }, () => 0);
+  progress.update({ phase: 'write', message: 'x'.repeat(100) });
+  expect(text).toBe(`\r\u001B[2Kwrite  ${'x'.repeat(32)}`);
+});
+
 test('json is one object a line', () => {
   const { progress, text } = recorded('json');
   progress.update({ phase: 'fetch', done: 5, unit: 'bytes' });
