@@ -170,7 +170,7 @@ export async function runDeployment(options: DeploymentOptions): Promise<DemoRep
   await mkdir(room, { recursive: true });
   cleanup.defer(async () => {
     // Gigabytes of disk and a private key are of no use to anybody; logs are.
-    for (const name of ['disk-1.raw', 'disk-2.raw', 'id_ed25519', 'tftp'])
+    for (const name of ['disk-1.raw', 'disk-2.raw', 'id_ed25519', 'id_ed25519.pub', 'tftp'])
       await rm(join(room, name), { recursive: true, force: true });
   });
   machine = await makeMachine(lab, room);
