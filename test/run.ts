@@ -19,11 +19,16 @@ const CHECKS: readonly { name: string; command: readonly [string, ...string[]] }
   { name: 'format', command: ['oxfmt', '--check'] },
 ];
 
-const PROJECTS = ['unit', 'live'] as const;
+/** Parts of the run in their order; arguments choose some of them. */
+const PARTS = ['checks', 'unit', 'live'];
 
-function inherit(file: string, args: readonly string[]): Promise<number> {
+/** Runs a tool of node_modules with this very Node: what `#!/usr/bin/env node` finds may be the host's older one. */
+function runTool(name: string, args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = systemStart(file, args, { stdio: 'inherit', env: { FORCE_COLOR: '0', CI: process.env['CI'] ?? '' } });
+    const child = systemStart(process.execPath, [`node_modules/.bin/${name}`, ...args], {
+      stdio: 'inherit',
+      env: { FORCE_COLOR: '0', CI: process.env['CI'] ?? '' },
+    });
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
   });
@@ -31,7 +36,7 @@ function inherit(file: string, args: readonly string[]): Promise<number> {
 
 async function runCheck({ name, command: [file, ...args] }: (typeof CHECKS)[number]): Promise<Count> {
   const start = performance.now();
-  const ok = (await inherit(`node_modules/.bin/${file}`, args)) === 0;
+  const ok = (await runTool(file, args)) === 0;
   console.log(`${ok ? 'ok' : 'FAILED'}: ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
@@ -39,7 +44,7 @@ async function runCheck({ name, command: [file, ...args] }: (typeof CHECKS)[numb
 /** A run that ends without a report, or with an error outside of any test, is a failure of its own. */
 async function runProject(project: string, folder: string): Promise<Count> {
   const report = join(folder, `${project}.json`);
-  const code = await inherit('node_modules/.bin/vitest', [
+  const code = await runTool('vitest', [
     'run',
     '--project',
     project,
@@ -60,15 +65,26 @@ async function runProject(project: string, folder: string): Promise<Count> {
   }
 }
 
+async function runPart(part: string, folder: string): Promise<Count[]> {
+  if (part !== 'checks') return [await runProject(part, folder)];
+  const counts: Count[] = [];
+  for (const check of CHECKS) counts.push(await runCheck(check));
+  return counts;
+}
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((part) => !PARTS.includes(part));
+if (unknown.length > 0) {
+  console.error(`cannot run ${unknown.join(', ')}: there is ${PARTS.join(', ')}`);
+  process.exit(2);
+}
 const folder = await mkdtemp(join(tmpdir(), 'ingot-test-'));
 const counts: Count[] = [];
 try {
-  for (const check of CHECKS) counts.push(await runCheck(check));
-  for (const project of PROJECTS) {
-    const count = await runProject(project, folder);
-    counts.push(count);
+  for (const part of PARTS.filter((one) => chosen.length === 0 || chosen.includes(one))) {
+    counts.push(...(await runPart(part, folder)));
     // Minutes of virtual machines tell nothing that a failed unit test has not told.
-    if (count.failed > 0) break;
+    if (part === 'unit' && counts.some(({ failed }) => failed > 0)) break;
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
