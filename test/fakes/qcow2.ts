@@ -148,7 +148,9 @@ export function makeQcow2(options: Qcow2Options): Buffer {
   const lastHost = placed.at(-1)?.host ?? 0;
   while (end > lastHost + 1 && file[end - 1] === 0) end--;
   const lastTable = Math.max(l1Position + l1.length, ...tableHosts.map((host) => (host ?? 0) + clusterBytes));
-  return file.subarray(0, Math.max(end, lastTable));
+  // A zero at the end of a compressed cluster belongs to it: a file without it is damaged.
+  const lastPacked = packedBytes > 0 ? packedHost + packedBytes : 0;
+  return file.subarray(0, Math.max(end, lastTable, lastPacked));
 }
 
 /** A guest of random runs of zeros, text and noise, with an MBR that has one partition. */

@@ -45,6 +45,17 @@ function isUntouchedOrCleared(content: Buffer, before: Buffer): boolean {
   return content.equals(before) || (content.subarray(0, MIB).equals(zeros) && content.subarray(-MIB).equals(zeros));
 }
 
+/** Its compressed cluster ends in a zero byte at the end of the file, which the generator once cut off. */
+const ENDS_IN_A_ZERO: Drawn = {
+  sectors: 1,
+  clusterBits: 18,
+  version: 3,
+  compression: 'zstd',
+  compressed: 1,
+  seed: 0,
+  withoutRange: false,
+};
+
 describe('qcow2 images', () => {
   test('any layout gives the guest’s bytes on a dirty disk', { timeout: 120_000 }, async () => {
     await fc.assert(
@@ -68,7 +79,7 @@ describe('qcow2 images', () => {
           await disk.close();
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 25, examples: [[ENDS_IN_A_ZERO]] },
     );
   });
 
