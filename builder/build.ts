@@ -4,19 +4,21 @@ import { basename, join, resolve } from 'node:path';
 import { ARCHITECTURE_NAMES, type Architecture, findArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
-import { CHECKOUT, pinnedNode } from './agent.ts';
+import { CHECKOUT } from './agent.ts';
 import { checkElfFiles } from './check.ts';
 import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
-import { findRelease, RELEASE_NAMES } from './debian/releases.ts';
-import { resolvePackages } from './debian/resolve.ts';
+import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
+import { expiredSuites, resolvePackages } from './debian/resolve.ts';
 import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
-import { KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
+import { checkKernelForm, KERNEL_HEAD_BYTES } from './kernel/image.ts';
+import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
 import { initramfsFront, initramfsPieces, packLayers } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
+import { DEBIAN_NODE, pinnedNode } from './node.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { toolSysroot } from './sysroot.ts';
 import { readEntry } from './tree/bytes.ts';
@@ -27,7 +29,7 @@ export type BuildOptions = {
   host: BuilderHost;
   /** `uname -m` name or an alias; `x86_64` unless said. */
   arch?: string | undefined;
-  /** `trixie` unless said. */
+  /** The first that has the architecture unless said: `trixie` where it can be. */
   release?: string | undefined;
   /** Path of the results without their endings; `ingot-<arch>` unless said. */
   output?: string | undefined;
@@ -54,16 +56,16 @@ export type BuildResult = {
 /** What a build has made before it writes anything. */
 type Made = Pick<ManifestFacts, 'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'>;
 
-type Context = { options: BuildOptions; row: Architecture; release: string; mirror: Mirror; plan: Plan };
+type Context = { options: BuildOptions; row: Architecture; release: Release; mirror: Mirror; plan: Plan };
 
 async function openContext(options: BuildOptions): Promise<Context> {
   const arch = options.arch ?? 'x86_64';
   const row = findArchitecture(arch);
   if (row === undefined)
     throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });
-  const wanted = options.release ?? 'trixie';
+  const wanted = options.release ?? row.releases[0] ?? '';
   const release = findRelease(wanted);
-  if (release === undefined || !row.releases.includes(release))
+  if (release === undefined || !row.releases.includes(release.name))
     throw builderFailure('UNKNOWN_RELEASE', `${wanted} for ${row.name}`, {
       hint: `use one of ${RELEASE_NAMES.filter((name) => row.releases.includes(name)).join(', ')}`,
     });
@@ -75,8 +77,8 @@ async function openContext(options: BuildOptions): Promise<Context> {
 /** Resolves and fetches the elements' packages; firmware apart, because a mirror may lack that archive area. */
 async function packagesOf({ options, row, release, mirror, plan }: Context) {
   const { host, progress, signal } = options;
-  const question = { mirror, release, architecture: row.debian };
-  progress.update({ phase: 'resolve packages', message: `${release} from ${mirror.main}` });
+  const question = { mirror, release: release.name, architecture: row.debian };
+  progress.update({ phase: 'resolve packages', message: `${release.name} from ${mirror.main}` });
   const names = plan.packages.map((one) => one.name);
   const main = await resolvePackages(host, { ...question, packages: names, without: plan.without }, signal);
   const firmware = await resolvePackages(
@@ -84,14 +86,17 @@ async function packagesOf({ options, row, release, mirror, plan }: Context) {
     { ...question, packages: [], optional: plan.firmware.map((one) => one.name), without: plan.without },
     signal,
   );
+  const expired = Map.groupBy(await expiredSuites(host, question), (one) => one.validUntil);
+  for (const [validUntil, suites] of expired)
+    progress.log(
+      `the signed lists of ${suites.map((one) => one.suite).join(', ')} were valid until ${validUntil}; accepted, because ${release.acceptExpired ?? 'APT on this machine is told to'}`,
+    );
   const absent = plan.firmware.filter((one) => !firmware.some((found) => found.name === one.name));
   if (absent.length > 0)
     progress.log(`the mirror has no ${absent.map((one) => one.name).join(', ')}: built without that firmware`);
   const fetched = await fetchPackages(host, [...main, ...firmware], progress, signal);
   return { main: fetched.slice(0, main.length), firmware: fetched.slice(main.length) };
 }
-
-const isKernel = (one: UnpackedPackage) => one.entries.some((entry) => entry.path.startsWith('boot/vmlinuz-'));
 
 async function mergeTree(
   context: Context,
@@ -106,7 +111,7 @@ async function mergeTree(
   const parts = [
     ...packageParts(
       plan,
-      packages.main.filter((one) => !isKernel(one)),
+      packages.main.filter((one) => !isKernelPackage(one)),
     ),
     ...fromKernel.parts,
     ...(await agentParts(options.host, plan, row, source, tools, options.signal)),
@@ -121,13 +126,18 @@ async function ownVersion(): Promise<string> {
   return (JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
+async function nodeVersion({ options, row }: Context, packages: readonly UnpackedPackage[]): Promise<string> {
+  if (row.nodePackage !== undefined) return (await pinnedNode(options.host, row.nodePackage, options.signal)).version;
+  return packages.find((one) => one.name === DEBIAN_NODE.package)?.version ?? '';
+}
+
 /** Writes the four files of a build; a file that is there already with the same bytes stays as it is. */
 async function writeResults(context: Context, made: Made): Promise<BuildResult> {
   const { options, row, release, plan } = context;
   const { packages, kernelPackage, kernel, tree, missingFirmware, layers } = made;
   options.progress.update({ phase: 'write results' });
   const ingot = await ownVersion();
-  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, Debian ${release}, Linux ${kernel.version}`);
+  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, Debian ${release.name}, Linux ${kernel.version}`);
   const base = resolve(options.output ?? `ingot-${row.name}`);
   const { signal } = options;
   const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
@@ -135,14 +145,14 @@ async function writeResults(context: Context, made: Made): Promise<BuildResult> 
   const manifest = await makeManifest({
     ingot,
     row,
-    release,
+    release: release.name,
     plan,
     packages,
     tree,
     kernel,
     kernelPackage,
     missingFirmware,
-    node: (await pinnedNode(row)).version,
+    node: await nodeVersion(context, packages),
     kernelFile,
     initramfs,
     front,
@@ -167,23 +177,25 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
   const { row, plan } = context;
   const tools = await toolSysroot({
     host,
-    packages: [...KERNEL_TOOL_PACKAGES, row.binutilsPackage],
+    packages: [...KERNEL_TOOL_PACKAGES, ...(row.nodePackage === undefined ? [] : [row.binutilsPackage])],
     ...(options.mirror && { mirror: options.mirror }),
     progress,
     signal,
   });
   const packages = await packagesOf(context);
-  const kernelPackage = packages.main.find(isKernel);
-  if (kernelPackage === undefined) throw builderFailure('CANNOT_PACK', `${plan.kernelPackage} brought no kernel`);
+  const kernelPackages = packages.main.filter(isKernelPackage);
+  if (kernelPackages.length === 0) throw builderFailure('CANNOT_PACK', `${plan.kernelPackage} brought no kernel`);
   progress.update({ phase: 'select kernel modules' });
   const modules = plan.modules.map((one) => one.name);
-  const kernel = await selectModules(host, kernelPackage, modules, tools, signal);
+  const kernel = await selectModules(host, kernelPackages, modules, tools, signal);
+  for await (const head of readEntry({ ...kernel.image, size: Math.min(kernel.image.size, KERNEL_HEAD_BYTES) }))
+    checkKernelForm(head, row);
   if (kernel.absent.length > 0) progress.log(`Linux ${kernel.version} has no module ${kernel.absent.join(', ')}`);
   const { tree, missingFirmware } = await mergeTree(context, kernel, packages, tools);
   const layers = await packLayers(host, tree, progress, signal);
   return writeResults(context, {
     packages: [...packages.main, ...packages.firmware],
-    kernelPackage: kernelPackage.name,
+    kernelPackage: kernelPackages.find((one) => one.entries.includes(kernel.image))?.name ?? plan.kernelPackage,
     kernel,
     tree,
     missingFirmware,

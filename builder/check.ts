@@ -1,14 +1,14 @@
 import { dirname, normalize } from 'node:path';
 
 import type { Architecture } from '../arch/table.ts';
-import { elfMachine, dynamicNeeds } from './archive/elf.ts';
+import { dynamicNeeds, type ElfIdentity, elfIdentity, elfInterpreter } from './archive/elf.ts';
 import type { FileEntry } from './archive/entry.ts';
 import { mergedPath } from './debian/paths.ts';
 import { builderFailure } from './failures.ts';
-import { entryBytes } from './tree/bytes.ts';
+import { entryBytes, readEntry } from './tree/bytes.ts';
 import type { Tree } from './tree/tree.ts';
 
-const MAY_BE_ELF = /^(usr\/(bin|sbin|lib|lib64|libexec)|opt)\//;
+const FIRMWARE = 'usr/lib/firmware/';
 
 /** Where the loader looks. */
 function libraryFolders(row: Architecture): string[] {
@@ -21,20 +21,36 @@ function runPath(folder: string, path: string): string {
   return `${mergedPath(normalize(absolute))}/`;
 }
 
+/** What is wrong with a file's machine, word size or ABI; undefined when it fits. */
+export function elfMismatch(identity: ElfIdentity, path: string, { elf }: Architecture): string | undefined {
+  if (identity.bits !== 64 || !identity.littleEndian)
+    return `/${path} is ${identity.bits}-bit ${identity.littleEndian ? 'little' : 'big'}-endian, not 64-bit little-endian`;
+  if (identity.machine !== elf.machine) return `/${path} is for machine ${identity.machine}, not ${elf.machine}`;
+  const { mask, value } = path.endsWith('.ko') ? elf.moduleFlags : elf.flags;
+  if ((identity.flags & mask) === value) return undefined;
+  const hex = (number: number) => `0x${number.toString(16)}`;
+  return `/${path} is for another ABI: its flags are ${hex(identity.flags)}, and ${hex(value)} of ${hex(mask)} is wanted`;
+}
+
 /**
- * Checks every program and library of a finished tree: built for this architecture, and every library that it names is there.
+ * Checks every ELF file of a finished tree: built for this architecture and its ABI, started by its loader, and every library
+ * that it names is there. Firmware is left out: it is for processors of its own.
  * @throws Failure `CANNOT_PACK` that names the files
  */
 export async function checkElfFiles(tree: Tree, row: Architecture): Promise<void> {
   const folders = libraryFolders(row);
   const problems: string[] = [];
   for (const { entry } of tree.values()) {
-    if (entry.type !== 'file' || !MAY_BE_ELF.test(entry.path) || /\.ko$|^usr\/lib\/firmware\//.test(entry.path))
-      continue;
-    const bytes = await elfBytes(entry);
-    if (bytes === undefined) continue;
-    const machine = elfMachine(bytes);
-    if (machine !== row.elfMachine) problems.push(`/${entry.path} is for machine ${machine}, not ${row.elfMachine}`);
+    if (entry.type !== 'file' || entry.path.startsWith(FIRMWARE)) continue;
+    const identity = await identityOf(entry);
+    if (identity === undefined) continue;
+    const mismatch = elfMismatch(identity, entry.path, row);
+    if (mismatch !== undefined) problems.push(mismatch);
+    if (identity.bits !== 64 || entry.path.endsWith('.ko')) continue;
+    const bytes = await entryBytes(entry);
+    const loader = elfInterpreter(bytes);
+    if (loader !== undefined && loader !== row.loader)
+      problems.push(`/${entry.path} is started by ${loader}, not by ${row.loader}`);
     const needs = dynamicNeeds(bytes);
     const searched = [...folders, ...needs.folders.map((folder) => runPath(folder, entry.path))];
     const missing = needs.libraries.filter((name) => !searched.some((folder) => tree.has(folder + name)));
@@ -43,8 +59,7 @@ export async function checkElfFiles(tree: Tree, row: Architecture): Promise<void
   if (problems.length > 0) throw builderFailure('CANNOT_PACK', problems.slice(0, 20).join('\n'));
 }
 
-async function elfBytes(entry: FileEntry): Promise<Uint8Array | undefined> {
-  if (entry.size < 64) return undefined;
-  const bytes = await entryBytes(entry);
-  return elfMachine(bytes) === undefined ? undefined : bytes;
+async function identityOf(entry: FileEntry): Promise<ElfIdentity | undefined> {
+  for await (const head of readEntry({ ...entry, size: Math.min(entry.size, 64) })) return elfIdentity(head);
+  return undefined;
 }

@@ -11,18 +11,22 @@ import { openHost } from './host/system.ts';
 import { formatUsage } from './report.ts';
 
 const OPTIONS = {
-  arch: { type: 'string', placeholder: 'NAME', help: `architecture of the ramdisk: ${ARCHITECTURE_NAMES.join(', ')}` },
+  arch: {
+    type: 'string',
+    placeholder: 'NAME',
+    help: `architecture of the ramdisk: ${ARCHITECTURE_NAMES.join(', ')}, or all (default: x86_64)`,
+  },
   release: {
     type: 'string',
     short: 'r',
     placeholder: 'NAME',
-    help: `release it is made of: ${RELEASE_NAMES.join(', ')}`,
+    help: `release it is made of: ${RELEASE_NAMES.join(', ')} (default: the first that has the architecture)`,
   },
   output: {
     type: 'string',
     short: 'o',
     placeholder: 'NAME',
-    help: 'where the results go, without their endings (default: ingot-ARCH)',
+    help: 'where the results go, without their endings (default: ingot-ARCH; with --arch all, NAME-ARCH)',
   },
   mirror: {
     type: 'string',
@@ -43,7 +47,7 @@ const OPTIONS = {
 
 const HELP = `build-ramdisk: a kernel and an initramfs with Ingot's agent, from signed Debian packages
 
-  build-ramdisk [--arch x86_64] [--release trixie] [-o NAME]
+  build-ramdisk [--arch x86_64|aarch64|loongarch64|all] [--release trixie] [-o NAME]
 
 Makes NAME.kernel, NAME.initramfs, NAME.manifest.json (every package, and where the bytes go) and NAME.sha256.
 Needs no root. Packages and finished layers are kept, so that a second build takes seconds.
@@ -85,16 +89,27 @@ function jsonResult(result: BuildResult, seconds: number): string {
   return `${JSON.stringify({ event: 'result', ...files, cachedLayers, seconds, kernelVersion: manifest.kernel.version, totalBytes: manifest.usage.total })}\n`;
 }
 
-async function build(program: Program, values: Values<typeof OPTIONS>): Promise<number> {
+type Wanted = { arch: string | undefined; output: string | undefined };
+
+/** What to build: one, or one after the other with `--arch all`; several cannot have one name, so each adds its own to it. */
+function wantedBuilds({ arch, output }: Values<typeof OPTIONS>): Wanted[] {
+  if (arch?.toLowerCase() !== 'all') return [{ arch, output }];
+  return ARCHITECTURE_NAMES.map((name) => ({
+    arch: name,
+    output: output === undefined ? undefined : `${output}-${name}`,
+  }));
+}
+
+async function build(program: Program, values: Values<typeof OPTIONS>, wanted: Wanted): Promise<void> {
   const { stdout, stderr, signal } = program;
   const progress = createProgress(progressMode({ json: values.json, isTerminal: stderr.isTTY }), stderr);
   const start = performance.now();
   try {
     const result = await buildRamdisk({
       host: await openHost({ cache: values.cache }),
-      arch: values.arch,
+      arch: wanted.arch,
       release: values.release,
-      output: values.output,
+      output: wanted.output,
       mirror: values.mirror,
       agentEntry: values.agent,
       progress,
@@ -103,7 +118,6 @@ async function build(program: Program, values: Values<typeof OPTIONS>): Promise<
     progress.finish();
     const seconds = (performance.now() - start) / 1000;
     stdout.write(values.json ? jsonResult(result, seconds) : resultLines(result, seconds, values.verbose));
-    return 0;
   } finally {
     progress.finish();
   }
@@ -122,7 +136,8 @@ async function main(program: Program): Promise<number> {
       `cannot use --output ${values.output ?? ''}: it is the start of a file name`,
       'such as -o out/ingot',
     );
-  return build(program, values);
+  for (const wanted of wantedBuilds(values)) await build(program, values, wanted);
+  return 0;
 }
 
 await runProgram(main);

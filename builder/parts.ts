@@ -1,11 +1,14 @@
+import { posix } from 'node:path';
+
 import type { Architecture } from '../arch/table.ts';
-import { bundleAgent, strippedNode } from './agent.ts';
+import { bundleAgent } from './agent.ts';
 import type { Entry } from './archive/entry.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
 import { elementFiles } from './elements.ts';
 import type { BuilderHost } from './host/door.ts';
 import { selectFirmware } from './kernel/firmware.ts';
 import { type KernelTree, moduleName } from './kernel/modules.ts';
+import { DEBIAN_NODE, pinnedNode, strippedNode } from './node.ts';
 import { packageOwners, type Plan } from './plan.ts';
 import { groupFile, passwdFile } from './tree/accounts.ts';
 import { anyMatcher } from './tree/glob.ts';
@@ -82,7 +85,20 @@ export function kernelParts(plan: Plan, kernel: KernelTree, firmware: readonly U
   return { parts, missingFirmware: chosen.missing };
 }
 
-/** The pinned Node and the agent's bundle, where an element asks for them. */
+/** Node at its place in the tree: the pinned one, or a link to that of the release's own packages. */
+async function nodeEntry(
+  host: BuilderHost,
+  row: Architecture,
+  path: string,
+  tools: string,
+  signal: AbortSignal,
+): Promise<Entry> {
+  if (row.nodePackage === undefined) return symlink(path, posix.relative(posix.dirname(path), DEBIAN_NODE.program));
+  const { binary } = await pinnedNode(host, row.nodePackage, signal);
+  return strippedNode(host, row, binary, tools, path, signal);
+}
+
+/** Node and the agent's bundle, where an element asks for them. */
 export async function agentParts(
   host: BuilderHost,
   plan: Plan,
@@ -98,7 +114,7 @@ export async function agentParts(
     wanted.map(async ({ element, node, bundle }): Promise<Part[]> => [
       {
         owner: { element, source: 'node', layer: 'node' },
-        entries: [await strippedNode(host, row, tools, node, signal)],
+        entries: [await nodeEntry(host, row, node, tools, signal)],
         overrides: false,
       },
       {

@@ -1,6 +1,7 @@
 import type { Architecture } from '../arch/table.ts';
 import { type DebianPackage, packageIndex } from './debian/resolve.ts';
 import type { Element, ElementPackage } from './element/element.ts';
+import { DEBIAN_NODE } from './node.ts';
 
 /** What the elements together ask for. */
 export type Plan = {
@@ -33,8 +34,20 @@ function named(elements: readonly Element[], kind: 'packages' | 'firmware', row:
   });
 }
 
+/** An element with the agent brings Node's packages where npm has no Node for the architecture. */
+function withNode(element: Element, row: Architecture): Element {
+  if (element.agent === undefined || row.nodePackage !== undefined) return element;
+  return {
+    ...element,
+    packages: [...(element.packages ?? []), ...DEBIAN_NODE.packages],
+    without: { ...element.without, ...DEBIAN_NODE.without },
+    prune: { ...element.prune, ...DEBIAN_NODE.prune },
+  };
+}
+
 /** Puts the wishes of elements together. Pure: the same elements give the same plan. */
-export function makePlan(elements: readonly Element[], row: Architecture): Plan {
+export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
+  const elements = wanted.map((one) => withNode(one, row));
   return {
     elements,
     packages: named(elements, 'packages', row),

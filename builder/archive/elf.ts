@@ -8,6 +8,23 @@ function isElf64(view: DataView): boolean {
   );
 }
 
+/** What an ELF file of any kind says about the machine that it is for. */
+export type ElfIdentity = { bits: 32 | 64; littleEndian: boolean; machine: number; flags: number };
+
+/** Reads the first 52 bytes; undefined when they are no ELF file's. */
+export function elfIdentity(bytes: Uint8Array): ElfIdentity | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.byteLength < 52 || view.getUint32(0) !== 0x7f_45_4c_46) return undefined;
+  const littleEndian = view.getUint8(5) === 1;
+  const bits = view.getUint8(4) === 2 ? 64 : 32;
+  return {
+    bits,
+    littleEndian,
+    machine: view.getUint16(18, littleEndian),
+    flags: view.getUint32(bits === 64 ? 48 : 36, littleEndian),
+  };
+}
+
 /** e_machine, or undefined when the bytes are no 64-bit little-endian ELF file. */
 export function elfMachine(bytes: Uint8Array): number | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -52,6 +69,12 @@ export function moduleInfo(bytes: Uint8Array): Map<string, string[]> {
     info.set(key, [...(info.get(key) ?? []), line.slice(equals + 1)]);
   }
   return info;
+}
+
+/** The loader that a program asks the kernel for; undefined for a library and for a static program. */
+export function elfInterpreter(bytes: Uint8Array): string | undefined {
+  const section = elfSection(bytes, '.interp');
+  return section === undefined ? undefined : Buffer.from(section).toString('utf8').replace(/\0+$/, '');
 }
 
 const DT_NEEDED = 1n;

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Failure, reasonOf } from '../../system/failure.ts';
@@ -6,6 +6,7 @@ import type { BuilderHost } from '../host/door.ts';
 import { builderFailure } from '../failures.ts';
 import { hostFailure } from '../host/failures.ts';
 import type { Mirror } from './mirror.ts';
+import { findRelease } from './releases.ts';
 
 /** What to ask APT for. */
 export type AptQuestion = {
@@ -53,6 +54,7 @@ function sourceStanza(uri: string, suites: string, question: AptQuestion, key: s
     Components: 'main non-free-firmware',
     Architectures: question.architecture,
     'Signed-By': key,
+    ...(findRelease(question.release)?.acceptExpired !== undefined && { 'Check-Valid-Until': 'no' }),
   };
   return `${Object.entries(rows)
     .map(([name, value]) => `${name}: ${value}`)
@@ -151,4 +153,20 @@ export async function openApt(
     throw explainUpdate(error, question.mirror);
   }
   return { ask, folder };
+}
+
+/** Lists of this private APT that are past the date until which the archive says they are valid. */
+export async function expiredLists(folder: string, now: Date): Promise<{ suite: string; validUntil: string }[]> {
+  const lists = join(folder, 'state/lists');
+  const names = (await readdir(lists)).filter((name) => name.endsWith('_InRelease'));
+  const heads = await Promise.all(
+    names.map(async (name) => {
+      const field = (text: string, key: string) => new RegExp(`^${key}: (.+)$`, 'm').exec(text)?.[1] ?? '';
+      const text = await readFile(join(lists, name), 'utf8');
+      return { suite: field(text, 'Codename'), validUntil: field(text, 'Valid-Until') };
+    }),
+  );
+  return heads
+    .filter(({ validUntil }) => Date.parse(validUntil) < now.getTime())
+    .toSorted((a, b) => (a.suite < b.suite ? -1 : 1));
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { reasonOf } from '../../system/failure.ts';
 import type { BuilderHost, Download } from '../host/door.ts';
 import { builderFailure } from '../failures.ts';
-import { type AptQuestion, openApt, type PrivateApt } from './apt.ts';
+import { type AptQuestion, expiredLists, openApt, type PrivateApt } from './apt.ts';
 import { parseStanzas } from './stanza.ts';
 
 /** One package that APT chose. */
@@ -97,6 +97,19 @@ async function available(apt: PrivateApt, names: readonly string[], signal: Abor
   return names.filter((name) => known.has(name));
 }
 
+/** Name of the private APT that answers for this mirror, release and architecture. */
+function worldName({ mirror, release, architecture }: AptQuestion): string {
+  return createHash('sha256')
+    .update(JSON.stringify([mirror, release, architecture]))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+/** Suites whose lists `resolvePackages` accepted although they are past their date; it must have run before. */
+export async function expiredSuites(host: BuilderHost, question: AptQuestion, now = new Date()) {
+  return expiredLists(host.cache.path('apt', worldName(question)), now);
+}
+
 /**
  * Lets APT choose packages and everything that they depend on, from signed lists.
  * @param question.optional packages to choose as well where the mirror has them
@@ -109,11 +122,7 @@ export async function resolvePackages(
   question: AptQuestion & { packages: readonly string[]; optional?: readonly string[]; without?: readonly string[] },
   signal: AbortSignal,
 ): Promise<DebianPackage[]> {
-  const { mirror, release, architecture } = question;
-  const world = createHash('sha256')
-    .update(JSON.stringify([mirror, release, architecture]))
-    .digest('hex')
-    .slice(0, 16);
+  const world = worldName(question);
   return host.cache.exclusively(`apt-${world}`, signal, async () => {
     const apt = await openApt(host, host.cache.path('apt', world), question, signal);
     const optional = await available(apt, question.optional ?? [], signal);

@@ -48,14 +48,32 @@ type KernelPackage = {
   lists: FileEntry[];
 };
 
+/** Where packages keep the kernel: Debian until trixie, and from forky on. The first group is the version. */
+const IMAGES = [/^boot\/vmlinuz-([^/]+)$/, /^usr\/lib\/modules\/([^/]+)\/vmlinuz$/];
+
+const imageVersion = (path: string) => IMAGES.map((image) => image.exec(path)?.[1]).find(Boolean);
+
+/** Whether a package is the kernel or a part of it: its image, its modules, or lists of them. */
+export function isKernelPackage(one: { entries: readonly Entry[] }): boolean {
+  return one.entries.some(
+    (entry) =>
+      entry.type === 'file' && (imageVersion(entry.path) !== undefined || entry.path.startsWith('usr/lib/modules/')),
+  );
+}
+
 async function readPackage(entries: readonly Entry[]): Promise<KernelPackage> {
   const files = entries.filter((entry): entry is FileEntry => entry.type === 'file');
-  const image = files.find((entry) => entry.path.startsWith('boot/vmlinuz-'));
-  if (image === undefined) throw builderFailure('CANNOT_PACK', 'the kernel package has no /boot/vmlinuz-*');
-  const version = image.path.slice('boot/vmlinuz-'.length);
+  const [image, ...others] = files.filter((entry) => imageVersion(entry.path));
+  const version = imageVersion(image?.path ?? '');
+  if (image === undefined || version === undefined || others.length > 0)
+    throw builderFailure(
+      'CANNOT_PACK',
+      `the kernel packages have ${others.length > 0 ? 'several images' : 'no image'}`,
+    );
   const root = `usr/lib/modules/${version}/`;
-  const lists = files.filter((entry) =>
-    /^modules\.(builtin|builtin\.modinfo|order)$/.test(entry.path.slice(root.length)),
+  const lists = files.filter(
+    (entry) =>
+      entry.path.startsWith(root) && /^modules\.(builtin|builtin\.modinfo|order)$/.test(entry.path.slice(root.length)),
   );
   const builtinList = lists.find((entry) => entry.path === `${root}modules.builtin`);
   const builtin = builtinList === undefined ? '' : Buffer.from(await entryBytes(builtinList)).toString('utf8');
@@ -175,22 +193,21 @@ function withoutContent(entry: FileEntry): Omit<FileEntry, 'content'> {
 
 /**
  * Picks a kernel's modules and makes their indexes, once; the cache keeps both.
- * @param entries those of the kernel package
- * @param sha256 digest of the kernel package
+ * @param packages the kernel package, or those that it is divided into
  * @param wanted names of modules
  * @param tools root of a tool tree with `KERNEL_TOOL_PACKAGES`
  */
 export async function selectModules(
   host: BuilderHost,
-  source: { entries: readonly Entry[]; sha256: string },
+  packages: readonly { entries: readonly Entry[]; sha256: string }[],
   wanted: readonly string[],
   tools: string,
   signal: AbortSignal,
 ): Promise<KernelTree> {
   const names = [...new Set(wanted.map(moduleName))].toSorted((a, b) => (a < b ? -1 : 1));
-  const kernel = await readPackage(source.entries);
+  const kernel = await readPackage(packages.flatMap((one) => one.entries));
   const key = createHash('sha256')
-    .update(JSON.stringify([FORMAT, source.sha256, basename(tools), names]))
+    .update(JSON.stringify([FORMAT, ...packages.map((one) => one.sha256), basename(tools), names]))
     .digest('hex');
   const folder = await host.cache.directory('modules', key, async (temporary) => {
     await mkdir(join(temporary, 'usr/lib/modules', kernel.version), { recursive: true });

@@ -22,7 +22,7 @@ export const element: Element = {
     {
       name: 'libc6',
       reason: 'everything else needs it',
-      only: ['usr/lib64/**', 'usr/lib/*/ld-*', 'usr/lib/*/lib*.so*'],
+      only: ['usr/lib64/**', 'usr/lib/ld-*', 'usr/lib/*/ld-*', 'usr/lib/*/lib*.so*'],
     },
     { name: 'libgcc-s1', reason: 'Node and C++ programs unwind with it' },
     { name: 'libstdc++6', reason: 'Node and sgdisk are C++' },
@@ -31,6 +31,8 @@ export const element: Element = {
   without: {
     debconf: 'asks questions at installation; nothing is installed here',
     'gcc-14-base': 'documentation only',
+    'gcc-16-base': 'documentation only',
+    'libc-gconv-modules-extra': 'nothing converts character sets with iconv',
     'libc-bin': 'tools for installation; the loader needs no cache in a tree this small',
     'perl-base': 'used by maintainer scripts only',
     'libpam-modules': 'nobody logs in',

@@ -7,6 +7,7 @@ export const element: Element = {
   packages: [{ name: '{kernel}', reason: 'the kernel and its modules', only: [] }],
   without: {
     'initramfs-tools': 'this is the ramdisk',
+    dracut: 'this is the ramdisk',
     'linux-base': 'used by maintainer scripts only',
   },
   modules: {

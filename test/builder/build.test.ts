@@ -50,8 +50,10 @@ describe('the command line', () => {
   });
 
   test.each([
-    [['--arch', 'vax'], 2, 'cannot build for vax\n  try: use one of x86_64'],
+    [['--arch', 'vax'], 2, 'cannot build for vax\n  try: use one of x86_64, aarch64, loongarch64'],
     [['--release', 'potato'], 2, 'cannot build from release potato for x86_64\n  try: use one of trixie'],
+    [['--arch', 'loong64', '-r', 'trixie'], 2, 'release trixie for loongarch64\n  try: use one of forky'],
+    [['--arch', 'all', '-r', 'potato'], 2, 'cannot build from release potato for x86_64'],
     [['surplus'], 2, 'cannot use surplus'],
     [['-o', 'folder/'], 2, 'cannot use --output folder/'],
     [['--nosuch'], 2, 'cannot read the command line'],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import type { Entry } from '../../builder/archive/entry.ts';
-import { checkElfFiles } from '../../builder/check.ts';
+import { checkElfFiles, elfMismatch } from '../../builder/check.ts';
 import { findArchitecture } from '../../arch/table.ts';
 import { initramfsFront, packLayers } from '../../builder/initramfs.ts';
 import { sha256sumLines } from '../../builder/manifest.ts';
@@ -132,6 +132,30 @@ describe('the check of programs and libraries', () => {
   test('finds a library that was pruned', async () => {
     await expect(checkElfFiles(treeOf([program('libx.so.1')]), row)).rejects.toThrow('/usr/bin/p needs libx.so.1');
     await checkElfFiles(treeOf([program('libx.so.1'), fileEntry(`usr/lib/${row.multiarch}/libx.so.1`, 'x')]), row);
+  });
+
+  test.each([
+    ['usr/bin/p', 0x43, 'fits'],
+    ['usr/bin/p', 0x03, 'flags are 0x3, and 0x43 of 0xc7'], // the old world's
+    ['usr/bin/p', 0x41, 'flags are 0x41'],
+    ['usr/lib/modules/1/a.ko', 0x41, 'fits'],
+    ['usr/lib/modules/1/a.ko', 0x43, 'and 0x41 of 0xc7'],
+  ])('knows the ABI of a loongarch64 file: %s with flags %d', (path, flags, problem) => {
+    const loong = findArchitecture('loong64');
+    if (loong === undefined) throw new Error('no row');
+    const identity = { bits: 64, littleEndian: true, machine: 258, flags } as const;
+    expect(elfMismatch(identity, path, loong) ?? 'fits').toContain(problem);
+  });
+
+  test('finds files of other word sizes, other loaders and in any folder, but leaves firmware alone', async () => {
+    const small = Buffer.alloc(64);
+    small.set([0x7f, 0x45, 0x4c, 0x46, 1, 1, 1]);
+    const library = { '.interp': '/lib64/ld.so.1\0' };
+    await checkElfFiles(treeOf([fileEntry('usr/lib/firmware/x', small)]), row);
+    await expect(checkElfFiles(treeOf([fileEntry('srv/x', small)]), row)).rejects.toThrow('/srv/x is 32-bit');
+    await expect(checkElfFiles(treeOf([fileEntry('usr/bin/x', elfFile(library))]), row)).rejects.toThrow(
+      'is started by /lib64/ld.so.1, not by /lib64/ld-linux-x86-64.so.2',
+    );
   });
 
   test('finds a program of another architecture', async () => {

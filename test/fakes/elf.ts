@@ -1,5 +1,5 @@
 /** A 64-bit little-endian ELF file with nothing but these sections. */
-export function elfFile(sections: Record<string, string | Uint8Array>, machine = 62): Buffer {
+export function elfFile(sections: Record<string, string | Uint8Array>, machine = 62, flags = 0): Buffer {
   const names = ['', ...Object.keys(sections), '.shstrtab'];
   const strings = Buffer.from(names.map((name) => `${name}\0`).join(''));
   const bodies = [Buffer.alloc(0), ...Object.values(sections).map((body) => Buffer.from(body)), strings];
@@ -19,6 +19,7 @@ export function elfFile(sections: Record<string, string | Uint8Array>, machine =
   file.writeUInt32BE(0x7f_45_4c_46, 0);
   file.set([2, 1, 1], 4);
   file.writeUInt16LE(machine, 18);
+  file.writeUInt32LE(flags, 48);
   file.writeBigUInt64LE(BigInt(offset), 40);
   file.writeUInt16LE(64, 58);
   file.writeUInt16LE(bodies.length, 60);

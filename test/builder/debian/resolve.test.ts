@@ -1,9 +1,15 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { packageIndex, parsePrintUris, relationNames, resolvePackages } from '../../../builder/debian/resolve.ts';
+import {
+  expiredSuites,
+  packageIndex,
+  parsePrintUris,
+  relationNames,
+  resolvePackages,
+} from '../../../builder/debian/resolve.ts';
 import { parseStanzas } from '../../../builder/debian/stanza.ts';
 import { Failure } from '../../../system/failure.ts';
 import { fakeBuilderHost, realBuilderHost } from '../../fakes/builder-host.ts';
@@ -156,17 +162,50 @@ describe('resolvePackages', () => {
   });
 });
 
+describe('lists past their date', () => {
+  test('are accepted only of a release whose row says why, signed all the same, and are reported', async () => {
+    const stanzas = async (release: string) => {
+      const { host } = await recordedApt();
+      await using _ = host;
+      const question = { ...QUESTION, release };
+      await resolvePackages(host, { ...question, packages: ['busybox'] }, signal);
+      const [world = ''] = await readdir(join(host.cache.root, 'apt'));
+      const folder = join(host.cache.root, 'apt', world);
+      const lists = join(folder, 'state/lists');
+      const date = 'Codename: old\nValid-Until: Fri, 06 Nov 2026 08:08:01 UTC\n';
+      await writeFile(join(lists, 'm_dists_old_InRelease'), date);
+      await writeFile(join(lists, 'm_dists_always_InRelease'), 'Codename: always\n');
+      return {
+        sources: await readFile(join(folder, 'sources/debian.sources'), 'utf8'),
+        before: await expiredSuites(host, question, new Date('2026-11-06T08:08:00Z')),
+        after: await expiredSuites(host, question, new Date('2026-11-06T08:08:02Z')),
+      };
+    };
+    const [trixie, forky] = [await stanzas('trixie'), await stanzas('forky')];
+    expect(trixie.sources).not.toContain('Check-Valid-Until');
+    expect(forky.sources).toContain('Check-Valid-Until: no');
+    expect(forky.sources).toContain('Signed-By: /');
+    expect(forky.before).toEqual([]);
+    expect(forky.after).toEqual([{ suite: 'old', validUntil: 'Fri, 06 Nov 2026 08:08:01 UTC' }]);
+  });
+});
+
 // Real APT against a mirror in a folder: whatever its version says, an unsigned list is refused.
 describe('a mirror that nobody signed', () => {
-  test('is refused by APT itself', async () => {
+  test.each(['trixie', 'forky'])('is refused by APT itself: %s', async (release) => {
     await using host = await realBuilderHost();
     const mirror = join(host.cache.root, 'mirror');
-    await mkdir(join(mirror, 'dists/trixie'), { recursive: true });
+    await mkdir(join(mirror, `dists/${release}`), { recursive: true });
     await writeFile(
-      join(mirror, 'dists/trixie/Release'),
-      'Origin: nobody\nSuite: trixie\nCodename: trixie\nComponents: main\nArchitectures: amd64\n',
+      join(mirror, `dists/${release}/Release`),
+      `Origin: nobody\nSuite: ${release}\nCodename: ${release}\nComponents: main\nArchitectures: amd64\n`,
     );
-    const question = { ...QUESTION, mirror: { main: `file://${mirror}`, security: undefined }, packages: ['busybox'] };
+    const question = {
+      ...QUESTION,
+      release,
+      mirror: { main: `file://${mirror}`, security: undefined },
+      packages: ['busybox'],
+    };
     await expect(resolvePackages(host, question, signal)).rejects.toMatchObject({ code: 'BAD_SIGNATURE' });
   });
 

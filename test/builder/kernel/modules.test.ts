@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises';
 
 import { describe, expect, test } from 'vitest';
 
+import { findArchitecture } from '../../../arch/table.ts';
 import type { Entry } from '../../../builder/archive/entry.ts';
 import { selectFirmware } from '../../../builder/kernel/firmware.ts';
-import { moduleName, selectModules } from '../../../builder/kernel/modules.ts';
+import { checkKernelForm, kernelForm } from '../../../builder/kernel/image.ts';
+import { isKernelPackage, moduleName, selectModules } from '../../../builder/kernel/modules.ts';
 import { entryBytes } from '../../../builder/tree/bytes.ts';
 import { fileEntry } from '../../../builder/tree/tree.ts';
 import { elfFile } from '../../fakes/elf.ts';
@@ -41,7 +43,7 @@ describe('kernel modules', () => {
       },
     });
     const select = () =>
-      selectModules(host, { entries: KERNEL, sha256: 'k' }, ['net-card', 'crc32', 'vax_disk'], '/tools/t', signal);
+      selectModules(host, [{ entries: KERNEL, sha256: 'k' }], ['net-card', 'crc32', 'vax_disk'], '/tools/t', signal);
     const kernel = await select();
     expect(kernel.version).toBe('6.12-test');
     expect(kernel.modules.map((one) => one.name)).toEqual(['mii', 'net_card', 'phy_lib', 'extra']);
@@ -57,12 +59,56 @@ describe('kernel modules', () => {
     expect((await readFile(first.entry.content.file)).subarray(0, 4).toString('latin1')).toBe('\u007FELF');
   });
 
+  test('come from several packages where the distribution divides its kernel, without modules.order', async () => {
+    await using host = await fakeBuilderHost({
+      run: () => Promise.resolve({ stdout: '', stderr: '', exitCode: 0 }),
+    });
+    const image = { entries: [fileEntry(`${ROOT}/vmlinuz`, 'split')], sha256: 'a' };
+    const lists = { entries: [fileEntry(`${ROOT}/modules.builtin`, 'kernel/lib/crc32.ko\n')], sha256: 'b' };
+    const files = { entries: [module('drivers/net/mii.ko', 'depends=')], sha256: 'c' };
+    const other = { entries: [fileEntry('usr/bin/kmod', ''), fileEntry('usr/lib/modules-load.d/x.conf', '')] };
+    expect([image, lists, files, other].map(isKernelPackage)).toEqual([true, true, true, false]);
+    const kernel = await selectModules(host, [lists, files, image], ['mii', 'crc32', 'vax'], '/tools/t', signal);
+    expect([kernel.version, kernel.absent]).toEqual(['6.12-test', ['vax']]);
+    expect(kernel.modules.map((one) => one.name)).toEqual(['mii']);
+    await expect(selectModules(host, [files], [], '/tools/t', signal)).rejects.toThrow('have no image');
+    const twice = [image, { entries: KERNEL, sha256: 'd' }];
+    await expect(selectModules(host, twice, [], '/tools/t', signal)).rejects.toThrow('have several images');
+  });
+
   test('have one name, however their file is written', () => {
     expect(['kernel/drivers/xhci-pci.ko.xz', 'xhci_pci', 'a/xhci-pci.ko'].map(moduleName)).toEqual([
       'xhci_pci',
       'xhci_pci',
       'xhci_pci',
     ]);
+  });
+});
+
+describe('kernel images', () => {
+  const head = (marks: Record<number, string>) => {
+    const bytes = Buffer.alloc(0x2_10);
+    for (const [offset, text] of Object.entries(marks)) bytes.write(text, Number(offset), 'latin1');
+    return bytes;
+  };
+  test.each([
+    [{ 0: 'MZ', 0x2_02: 'HdrS' }, 'bzImage'],
+    [{ 0: 'MZ', 0x38: 'ARM\u0064' }, 'Image'],
+    [{ 0: 'MZ', 4: 'zimg' }, 'zboot'],
+    [{ 0: 'MZ' }, 'pe'],
+    [{ 0: '\u001F\u008B' }, undefined],
+  ])('%j is %s', (marks, form) => {
+    expect(kernelForm(head(marks))).toBe(form);
+  });
+
+  test('of another architecture is refused', () => {
+    const row = findArchitecture('arm64');
+    if (row === undefined) throw new Error('no row');
+    checkKernelForm(head({ 0: 'MZ', 4: 'zimg' }), row);
+    expect(() => checkKernelForm(head({ 0x2_02: 'HdrS' }), row)).toThrow(
+      'is bzImage, and aarch64 starts Image or zboot',
+    );
+    expect(() => checkKernelForm(head({}), row)).toThrow('of an unknown form');
   });
 });
 
