@@ -5,7 +5,7 @@ export default defineConfig({
     restoreMocks: true,
     projects: [
       {
-        // Fast, no root, no network beyond loopback, no process unless a test says so.
+        // About two minutes: no root, no virtual machine; processes and the network beyond loopback only where a test says so.
         test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/live/**', 'node_modules/**'] },
       },
       {
