@@ -10,6 +10,7 @@ import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
 import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
 import { expiredSuites, resolvePackages } from './debian/resolve.ts';
+import type { Element } from './element/element.ts';
 import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
@@ -31,12 +32,20 @@ export type BuildOptions = {
   arch?: string | undefined;
   /** The first that has the architecture unless said: `trixie` where it can be. */
   release?: string | undefined;
+  /** Distribution that the release has to be one of: `debian`. */
+  distribution?: string | undefined;
   /** Path of the results without their endings; `ingot-<arch>` unless said. */
   output?: string | undefined;
   /** As `--mirror`; the host's own APT sources unless said. */
   mirror?: readonly string[];
   /** Elements to put in besides what they need; `agent` unless said. */
   elements?: readonly string[];
+  /** Folders with elements besides those that come with Ingot; the first that has a name wins. */
+  elementsPath?: readonly string[];
+  /** Packages to put in whole besides those of the elements. */
+  packages?: readonly string[];
+  /** Show each command that a hook runs. */
+  trace?: boolean;
   /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */
   agentEntry?: string | undefined;
   progress: Progress;
@@ -58,6 +67,13 @@ type Made = Pick<ManifestFacts, 'packages' | 'kernelPackage' | 'kernel' | 'tree'
 
 type Context = { options: BuildOptions; row: Architecture; release: Release; mirror: Mirror; plan: Plan };
 
+/** Packages that were asked for by name, as an element of their own. */
+function wishes(packages: readonly string[]): Element[] {
+  if (packages.length === 0) return [];
+  const reason = 'asked for on the command line';
+  return [{ name: 'command-line', summary: reason, packages: packages.map((name) => ({ name, reason })) }];
+}
+
 async function openContext(options: BuildOptions): Promise<Context> {
   const arch = options.arch ?? 'x86_64';
   const row = findArchitecture(arch);
@@ -70,7 +86,8 @@ async function openContext(options: BuildOptions): Promise<Context> {
       hint: `use one of ${RELEASE_NAMES.filter((name) => row.releases.includes(name)).join(', ')}`,
     });
   const mirror = await findMirror(options.mirror ?? []);
-  const plan = makePlan(await expandElements(options.elements ?? ['agent']), row);
+  const elements = await expandElements(options.elements ?? ['agent']);
+  const plan = makePlan([...elements, ...wishes(options.packages ?? [])], row);
   return { options, row, release, mirror, plan };
 }
 

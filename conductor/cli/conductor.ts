@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { usageFailure } from '../../cli/options.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { systemOs } from '../os/system.ts';
-import { defineCommand } from './command.ts';
+import { defineCommand } from '../../cli/command.ts';
 import { cliFailure } from './failures.ts';
 
 function defaultStateDirectory(): string {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
-import { helpTable, optionsHelp, usageFailure } from '../../cli/options.ts';
+import { helpTable, usageFailure } from '../../cli/options.ts';
 import type { Program } from '../../cli/program.ts';
-import type { Command } from './command.ts';
+import { type Command, commandHelp, wantsHelp } from '../../cli/command.ts';
 import { conductorCommand } from './conductor.ts';
 import { createCommand } from './node-create.ts';
 import { deployCommand } from './node-deploy.ts';
@@ -63,20 +63,6 @@ function overview(group?: string): string {
   ].join('\n');
 }
 
-function helpOf(name: string, command: Command): string {
-  const options = { ...command.options, help: { type: 'boolean', help: 'show this and end' } } as const;
-  return [
-    `Usage: ingot ${name} ${command.usage}`.trimEnd(),
-    '',
-    command.summary,
-    ...(command.details ? ['', ...command.details] : []),
-    '',
-    'Options:',
-    optionsHelp(options),
-    '',
-  ].join('\n');
-}
-
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return `ingot ${(JSON.parse(text) as { version: string }).version}\n`;
@@ -94,7 +80,7 @@ export async function main(program: Program): Promise<number> {
       return 0;
     }
     const isGroup = words[0] === 'node' && words.length === 1;
-    if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') {
+    if (wantsHelp(argv) || argv[0] === 'help') {
       stdout.write(overview(isGroup ? 'node' : undefined));
       return 0;
     }
@@ -102,8 +88,8 @@ export async function main(program: Program): Promise<number> {
     throw usageFailure(`cannot run ingot: ${what}`, 'ingot --help');
   }
   const rest = argv.slice(name.split(' ').length);
-  if (rest.includes('--help') || rest.includes('-h')) {
-    stdout.write(helpOf(name, command));
+  if (wantsHelp(rest)) {
+    stdout.write(commandHelp(`ingot ${name}`, command));
     return 0;
   }
   return command.run({ ...program, argv: rest });

@@ -1,7 +1,8 @@
 import { usageFailure } from '../../cli/options.ts';
 import type { Program } from '../../cli/program.ts';
 import { type Client, connect, type NodeJson, nodePath } from './client.ts';
-import { API_OPTIONS, defineCommand, WAIT_OPTIONS } from './command.ts';
+import { defineCommand } from '../../cli/command.ts';
+import { API_OPTIONS, WAIT_OPTIONS } from './shared-options.ts';
 import { oneNode } from './node-records.ts';
 import { printJson } from './show.ts';
 import { type Goal, waitForNode, type WaitValues } from './wait.ts';

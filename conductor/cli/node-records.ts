@@ -1,5 +1,6 @@
 import { type Client, connect, type NodeJson, nodePath } from './client.ts';
-import { API_OPTIONS, defineCommand } from './command.ts';
+import { defineCommand } from '../../cli/command.ts';
+import { API_OPTIONS } from './shared-options.ts';
 import { Failure } from '../../system/failure.ts';
 import { usageFailure } from '../../cli/options.ts';
 import { nodeTable, nodeText, printJson } from './show.ts';

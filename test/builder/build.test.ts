@@ -46,6 +46,7 @@ describe('the command line', () => {
     expect(exitCode).toBe(0);
     for (const word of ['NAME.kernel', '--arch', '--release', '--mirror', '--cache', '--json', 'Exit codes'])
       expect(stdout).toContain(word);
+    expect((await run('build', '--help')).stdout).toContain('Usage: build-ramdisk build');
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
   });
 
@@ -54,7 +55,9 @@ describe('the command line', () => {
     [['--release', 'potato'], 2, 'cannot build from release potato for x86_64\n  try: use one of trixie'],
     [['--arch', 'loong64', '-r', 'trixie'], 2, 'release trixie for loongarch64\n  try: use one of forky'],
     [['--arch', 'all', '-r', 'potato'], 2, 'cannot build from release potato for x86_64'],
-    [['surplus'], 2, 'cannot use surplus'],
+    [['surplus'], 1, 'cannot use element surplus'],
+    [['plan9'], 1, 'cannot use element plan9'],
+    [['debian', 'centos'], 2, 'cannot build from debian and centos at once'],
     [['-o', 'folder/'], 2, 'cannot use --output folder/'],
     [['--nosuch'], 2, 'cannot read the command line'],
   ])('%j ends with %i', async (args, code, text) => {

@@ -1,0 +1,154 @@
+import { basename } from 'node:path';
+
+import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
+import { type OptionTable, parseOptions, usageFailure, type Values } from '../../cli/options.ts';
+import type { BuildOptions } from '../build.ts';
+import { RELEASE_NAMES } from '../debian/releases.ts';
+import { defaultCacheRoot } from '../host/cache.ts';
+import { splitWords } from './words.ts';
+
+/** What every command that looks at a build or makes one takes. */
+export const BUILD_OPTIONS = {
+  arch: {
+    type: 'string',
+    short: 'a',
+    multiple: true,
+    placeholder: 'NAME',
+    help: `architecture of the ramdisk: ${ARCHITECTURE_NAMES.join(', ')}, or all (default: the variable ARCH, else x86_64)`,
+  },
+  release: {
+    type: 'string',
+    short: 'r',
+    placeholder: 'NAME',
+    help: `release it is made of: ${RELEASE_NAMES.join(', ')} (default: the variable DIB_RELEASE, else the first that has the architecture)`,
+  },
+  element: {
+    type: 'string',
+    short: 'e',
+    multiple: true,
+    placeholder: 'NAME',
+    help: 'element to put in besides the agent; several in one word, apart by spaces or commas, are fine',
+  },
+  'elements-path': {
+    type: 'string',
+    multiple: true,
+    placeholder: 'DIR',
+    help: 'folder with more elements, or several apart by colons; the first that has a name wins (default: the variable ELEMENTS_PATH)',
+  },
+  package: {
+    type: 'string',
+    short: 'p',
+    multiple: true,
+    placeholder: 'NAME',
+    help: 'package of the release to put in whole, with what it depends on; several apart by commas are fine',
+  },
+  output: {
+    type: 'string',
+    short: 'o',
+    placeholder: 'NAME',
+    help: 'where the results go, without their endings (default: ingot-ARCH; with several architectures, NAME-ARCH)',
+  },
+  mirror: {
+    type: 'string',
+    multiple: true,
+    placeholder: 'URL',
+    help: 'mirror of the distribution (default: the variable DIB_DISTRIBUTION_MIRROR, else for Debian that of this machine’s APT); a second one that ends in -security for security updates',
+  },
+  cache: {
+    type: 'string',
+    placeholder: 'DIR',
+    help: `folder for downloads and finished layers (default: ${defaultCacheRoot({ HOME: '~' })})`,
+  },
+  agent: { type: 'string', placeholder: 'FILE', help: 'source of another agent, for trying things out' },
+  'extra-args': {
+    type: 'string',
+    multiple: true,
+    placeholder: 'WORDS',
+    help: 'more options in one word, as ironic-python-agent-builder takes them: --extra-args="-x -p fio"',
+  },
+  trace: { type: 'boolean', short: 'x', help: 'show each command that an element’s hook runs' },
+  json: { type: 'boolean', help: 'progress and result as one JSON object a line' },
+  verbose: { type: 'boolean', short: 'v', help: 'also list every package, file group and module that went in' },
+} as const satisfies OptionTable;
+
+export type BuildValues = Values<typeof BUILD_OPTIONS>;
+
+/** What is to be built, without the machine that it is built on. */
+export type BuildRequest = Omit<BuildOptions, 'host' | 'progress' | 'signal'>;
+
+/** What stands on a command line of diskimage-builder between the elements: a base, by the name of its element. */
+const DISTRIBUTIONS: Readonly<Record<string, string>> = {
+  debian: 'debian',
+  'debian-minimal': 'debian',
+  openeuler: 'openeuler',
+  'openeuler-minimal': 'openeuler',
+  centos: 'centos',
+  'centos-minimal': 'centos',
+};
+
+/** Lists of names in one word or several: `-e "a b" -e c,d`. */
+function names(words: readonly string[]): string[] {
+  return words.flatMap((word) => word.split(/[\s,]+/)).filter(Boolean);
+}
+
+/** Puts `--extra-args` into the command line that it belongs to. */
+function withExtraArguments(values: BuildValues, positionals: readonly string[]): [BuildValues, string[]] {
+  if (values['extra-args'].length === 0) return [values, [...positionals]];
+  const extra = parseOptions(BUILD_OPTIONS, values['extra-args'].flatMap(splitWords));
+  const merged = Object.fromEntries(
+    Object.entries(values).map(([name, value]) => {
+      const more: unknown = extra.values[name as keyof BuildValues];
+      if (Array.isArray(value)) return [name, [...value, ...(more as string[])]];
+      return [name, more === undefined || more === false ? value : more];
+    }),
+  ) as BuildValues;
+  return [merged, [...positionals, ...extra.positionals]];
+}
+
+function checkOutput(output: string | undefined): void {
+  if ((output !== undefined && /^$|\/$/.test(output)) || basename(output ?? 'x') === '.')
+    throw usageFailure(`cannot use --output ${output ?? ''}: it is the start of a file name`, 'such as -o out/ingot');
+}
+
+function architectures(values: BuildValues, env: NodeJS.ProcessEnv): (string | undefined)[] {
+  const wanted = names(values.arch);
+  if (wanted.some((name) => name.toLowerCase() === 'all')) return [...ARCHITECTURE_NAMES];
+  if (wanted.length > 0) return [...new Set(wanted)];
+  return [env['ARCH'] || undefined];
+}
+
+/**
+ * What a command line asks for: one build for each architecture.
+ *
+ * The words are those of disk-image-create and ironic-python-agent-builder, whose users type them from habit: the words that are
+ * no options name a base (`openeuler-minimal`) or elements, and the variables ARCH, DIB_RELEASE, DIB_DISTRIBUTION_MIRROR and
+ * ELEMENTS_PATH stand for options that are not given.
+ * @throws Failure with exit code 2
+ */
+export function buildRequests(
+  given: BuildValues,
+  words: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): BuildRequest[] {
+  const [values, positionals] = withExtraArguments(given, words);
+  checkOutput(values.output);
+  const bases = [...new Set(positionals.flatMap((word) => DISTRIBUTIONS[word] ?? []))];
+  if (bases.length > 1)
+    throw usageFailure(`cannot build from ${bases.join(' and ')} at once`, 'name one of them, or run it once for each');
+  const elements = names([...positionals.filter((word) => DISTRIBUTIONS[word] === undefined), ...values.element]);
+  const archs = architectures(values, env);
+  const mirror = values.mirror.length > 0 ? values.mirror : names([env['DIB_DISTRIBUTION_MIRROR'] ?? '']);
+  const paths = values['elements-path'].length > 0 ? values['elements-path'] : [env['ELEMENTS_PATH'] ?? ''];
+  return archs.map((arch) => ({
+    arch,
+    distribution: bases[0],
+    release: values.release ?? (env['DIB_RELEASE'] || undefined),
+    elements: ['agent', ...elements],
+    elementsPath: paths.flatMap((path) => path.split(':')).filter(Boolean),
+    packages: names(values.package),
+    output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
+    mirror,
+    agentEntry: values.agent,
+    trace: values.trace,
+  }));
+}
