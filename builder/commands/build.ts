@@ -3,9 +3,10 @@ import { relative } from 'node:path';
 import { defineCommand } from '../../cli/command.ts';
 import type { Program } from '../../cli/program.ts';
 import { createProgress, formatBytes, formatSeconds, progressMode } from '../../cli/progress.ts';
-import { buildRamdisk, type BuildResult } from '../build.ts';
+import { buildRamdisk } from '../build.ts';
 import { openHost } from '../host/system.ts';
 import { formatUsage } from '../report.ts';
+import type { BuildResult } from '../results.ts';
 import { BUILD_OPTIONS, type BuildRequest, buildRequests, type BuildValues } from './options.ts';
 
 function resultLines(result: BuildResult, seconds: number, verbose: boolean): string {

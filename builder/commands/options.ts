@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 
 import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { type OptionTable, parseOptions, usageFailure, type Values } from '../../cli/options.ts';
-import type { BuildOptions } from '../build.ts';
+import type { BuildOptions } from '../context.ts';
 import { RELEASE_NAMES } from '../debian/releases.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
 import { splitWords } from './words.ts';

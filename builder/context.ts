@@ -1,0 +1,66 @@
+import { ARCHITECTURE_NAMES, type Architecture, findArchitecture } from '../arch/table.ts';
+import type { Progress } from '../cli/progress.ts';
+import { findMirror, type Mirror } from './debian/mirror.ts';
+import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
+import type { Element } from './element/element.ts';
+import { expandElements } from './elements.ts';
+import { builderFailure } from './failures.ts';
+import type { BuilderHost } from './host/door.ts';
+import { makePlan, type Plan } from './plan.ts';
+
+export type BuildOptions = {
+  host: BuilderHost;
+  /** `uname -m` name or an alias; `x86_64` unless said. */
+  arch?: string | undefined;
+  /** The first that has the architecture unless said: `trixie` where it can be. */
+  release?: string | undefined;
+  /** Distribution that the release has to be one of: `debian`. */
+  distribution?: string | undefined;
+  /** Path of the results without their endings; `ingot-<arch>` unless said. */
+  output?: string | undefined;
+  /** As `--mirror`; the host's own APT sources unless said. */
+  mirror?: readonly string[];
+  /** Elements to put in besides what they need; `agent` unless said. */
+  elements?: readonly string[];
+  /** Folders with elements besides those that come with Ingot; the first that has a name wins. */
+  elementsPath?: readonly string[];
+  /** Packages to put in whole besides those of the elements. */
+  packages?: readonly string[];
+  /** Show each command that a hook runs. */
+  trace?: boolean;
+  /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */
+  agentEntry?: string | undefined;
+  progress: Progress;
+  signal: AbortSignal;
+};
+
+/** What is to be built, with every name looked up. */
+export type Context = { options: BuildOptions; row: Architecture; release: Release; mirror: Mirror; plan: Plan };
+
+/** Packages that were asked for by name, as an element of their own. */
+function wishes(packages: readonly string[]): Element[] {
+  if (packages.length === 0) return [];
+  const reason = 'asked for on the command line';
+  return [{ name: 'command-line', summary: reason, packages: packages.map((name) => ({ name, reason })) }];
+}
+
+/**
+ * Looks up what a build is of, without touching the network.
+ * @throws Failure `UNKNOWN_ARCH`, `UNKNOWN_RELEASE`, `NO_MIRROR`, `ELEMENT_INVALID`
+ */
+export async function openContext(options: BuildOptions): Promise<Context> {
+  const arch = options.arch ?? 'x86_64';
+  const row = findArchitecture(arch);
+  if (row === undefined)
+    throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });
+  const wanted = options.release ?? row.releases[0] ?? '';
+  const release = findRelease(wanted);
+  if (release === undefined || !row.releases.includes(release.name))
+    throw builderFailure('UNKNOWN_RELEASE', `${wanted} for ${row.name}`, {
+      hint: `use one of ${RELEASE_NAMES.filter((name) => row.releases.includes(name)).join(', ')}`,
+    });
+  const mirror = await findMirror(options.mirror ?? []);
+  const elements = await expandElements(options.elements ?? ['agent']);
+  const plan = makePlan([...elements, ...wishes(options.packages ?? [])], row);
+  return { options, row, release, mirror, plan };
+}

@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+
+import { CHECKOUT } from './agent.ts';
+import type { Context } from './context.ts';
+import type { UnpackedPackage } from './debian/fetch.ts';
+import { initramfsFront, initramfsPieces } from './initramfs.ts';
+import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
+import { DEBIAN_NODE, pinnedNode } from './node.ts';
+import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
+import { readEntry } from './tree/bytes.ts';
+
+/** What a build has made before it writes anything. */
+export type Made = Pick<ManifestFacts, 'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'>;
+
+export type BuildResult = {
+  kernel: OutputFile;
+  initramfs: OutputFile;
+  manifestFile: OutputFile;
+  sha256File: OutputFile;
+  manifest: Manifest;
+  /** Layers that an earlier build had packed. */
+  cachedLayers: string[];
+};
+
+async function ownVersion(): Promise<string> {
+  return (JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+async function nodeVersion({ options, row }: Context, packages: readonly UnpackedPackage[]): Promise<string> {
+  if (row.nodePackage !== undefined) return (await pinnedNode(options.host, row.nodePackage, options.signal)).version;
+  return packages.find((one) => one.name === DEBIAN_NODE.package)?.version ?? '';
+}
+
+/** Writes the four files of a build; a file that is there already with the same bytes stays as it is. */
+export async function writeResults(context: Context, made: Made): Promise<BuildResult> {
+  const { options, row, release, plan } = context;
+  const { kernel, layers } = made;
+  options.progress.update({ phase: 'write results' });
+  const ingot = await ownVersion();
+  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, Debian ${release.name}, Linux ${kernel.version}`);
+  const base = resolve(options.output ?? `ingot-${row.name}`);
+  const { signal } = options;
+  const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
+  const initramfs = await writeOutput(`${base}.initramfs`, () => initramfsPieces(front, layers), signal);
+  const manifest = await makeManifest({
+    ...made,
+    ingot,
+    row,
+    release: release.name,
+    plan,
+    node: await nodeVersion(context, made.packages),
+    kernelFile,
+    initramfs,
+    front,
+  });
+  const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
+  const manifestFile = await writeOutputText(`${base}.manifest.json`, text, signal);
+  const sums = [kernelFile, initramfs, manifestFile].map((one) => ({ name: basename(one.path), sha256: one.sha256 }));
+  const sha256File = await writeOutputText(`${base}.sha256`, sha256sumLines(sums), signal);
+  const cachedLayers = layers.filter((one) => one.cached).map((one) => one.name);
+  return { kernel: kernelFile, initramfs, manifestFile, sha256File, manifest, cachedLayers };
+}

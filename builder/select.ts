@@ -1,0 +1,53 @@
+import type { Context } from './context.ts';
+import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
+import { type DebianPackage, expiredSuites, resolvePackages } from './debian/resolve.ts';
+import { isKernelPackage } from './kernel/modules.ts';
+
+/** Packages that a build needs; firmware apart, because a mirror may lack that archive area. */
+export type Selection<T> = { main: T[]; firmware: T[] };
+
+/**
+ * Lets the distribution's solver choose the packages of a plan, from signed lists.
+ * @throws Failure of `resolvePackages`
+ */
+export async function selectPackages({
+  options,
+  row,
+  release,
+  mirror,
+  plan,
+}: Context): Promise<Selection<DebianPackage>> {
+  const { host, progress, signal } = options;
+  const question = { mirror, release: release.name, architecture: row.debian };
+  progress.update({ phase: 'resolve packages', message: `${release.name} from ${mirror.main}` });
+  const names = plan.packages.map((one) => one.name);
+  const main = await resolvePackages(host, { ...question, packages: names, without: plan.without }, signal);
+  const firmware = await resolvePackages(
+    host,
+    { ...question, packages: [], optional: plan.firmware.map((one) => one.name), without: plan.without },
+    signal,
+  );
+  const expired = Map.groupBy(await expiredSuites(host, question), (one) => one.validUntil);
+  for (const [validUntil, suites] of expired)
+    progress.log(
+      `the signed lists of ${suites.map((one) => one.suite).join(', ')} were valid until ${validUntil}; accepted, because ${release.acceptExpired ?? 'APT on this machine is told to'}`,
+    );
+  const absent = plan.firmware.filter((one) => !firmware.some((found) => found.name === one.name));
+  if (absent.length > 0)
+    progress.log(`the mirror has no ${absent.map((one) => one.name).join(', ')}: built without that firmware`);
+  return { main, firmware };
+}
+
+/** The same packages, fetched and unpacked in the cache; the kernel's are told from the others. */
+export async function fetchSelection(
+  { options: { host, progress, signal } }: Context,
+  { main, firmware }: Selection<DebianPackage>,
+): Promise<Selection<UnpackedPackage> & { kernel: UnpackedPackage[] }> {
+  const fetched = await fetchPackages(host, [...main, ...firmware], progress, signal);
+  const unpacked = fetched.slice(0, main.length);
+  return {
+    main: unpacked,
+    firmware: fetched.slice(main.length),
+    kernel: unpacked.filter(isKernelPackage),
+  };
+}
