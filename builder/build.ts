@@ -3,13 +3,14 @@ import { join, resolve } from 'node:path';
 import { CHECKOUT } from './agent.ts';
 import { checkElfFiles } from './check.ts';
 import { type BuildOptions, type Context, openContext } from './context.ts';
+import type { DebianPackage } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import { packLayers } from './initramfs.ts';
 import { checkKernelForm, KERNEL_HEAD_BYTES } from './kernel/image.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
-import { fetchSelection, selectPackages } from './select.ts';
+import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { toolSysroot } from './sysroot.ts';
 import { readEntry } from './tree/bytes.ts';
 import { anyMatcher } from './tree/glob.ts';
@@ -48,15 +49,10 @@ async function takeKernel({ options, row, plan }: Context, packages: Packages, t
   return kernel;
 }
 
-/**
- * Builds a ramdisk: NAME.kernel, NAME.initramfs, NAME.manifest.json and NAME.sha256. Needs neither root nor the host's release;
- * the same packages and sources give the same bytes.
- * @throws Failure of `builder/failures.ts` or `builder/host/failures.ts`; a result that existed before is then untouched
- */
-export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> {
-  const context = await openContext(options);
+/** Everything that goes into the initramfs and the kernel beside it: fetched, unpacked, chosen, merged and checked. */
+export async function assemble(context: Context, selection: Selection<DebianPackage>) {
+  const { options, row, plan } = context;
   const { host, progress, signal } = options;
-  const { row, plan } = context;
   const tools = await toolSysroot({
     host,
     packages: [...KERNEL_TOOL_PACKAGES, ...(row.nodePackage === undefined ? [] : [row.binutilsPackage])],
@@ -64,16 +60,25 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
     progress,
     signal,
   });
-  const packages = await fetchSelection(context, await selectPackages(context));
+  const packages = await fetchSelection(context, selection);
   const kernel = await takeKernel(context, packages, tools);
-  const { tree, missingFirmware } = await mergeTree(context, kernel, packages, tools);
-  const layers = await packLayers(host, tree, progress, signal);
-  return writeResults(context, {
+  const merged = await mergeTree(context, kernel, packages, tools);
+  return {
+    ...merged,
+    kernel,
     packages: [...packages.main, ...packages.firmware],
     kernelPackage: packages.kernel.find((one) => one.entries.includes(kernel.image))?.name ?? plan.kernelPackage,
-    kernel,
-    tree,
-    missingFirmware,
-    layers,
-  });
+  };
+}
+
+/**
+ * Builds a ramdisk: NAME.kernel, NAME.initramfs, NAME.manifest.json and NAME.sha256. Needs neither root nor the host's release;
+ * the same packages and sources give the same bytes.
+ * @throws Failure of `builder/failures.ts` or `builder/host/failures.ts`; a result that existed before is then untouched
+ */
+export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> {
+  const context = await openContext(options);
+  const assembled = await assemble(context, await selectPackages(context));
+  const layers = await packLayers(options.host, assembled.tree, options.progress, options.signal);
+  return writeResults(context, { ...assembled, layers });
 }

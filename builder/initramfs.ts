@@ -15,6 +15,13 @@ const HEADER_BYTES = 120;
 const size = (entries: readonly Entry[]) =>
   entries.reduce((sum, entry) => sum + HEADER_BYTES + (entry.type === 'file' ? entry.size : 0), 0);
 
+/** A tree divided into layers, those without entries left out. */
+export function layersOf(tree: Tree): Layer[] {
+  return LAYERS.map((name) => ({ name, entries: subtree(tree, ({ owner }) => owner.layer === name) })).filter(
+    (layer) => layer.entries.length > 0,
+  );
+}
+
 /** Packs a tree's layers, two at a time, those that an earlier build made excepted. */
 export async function packLayers(
   host: BuilderHost,
@@ -22,9 +29,7 @@ export async function packLayers(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<FinishedLayer[]> {
-  const layers = LAYERS.map((name) => ({ name, entries: subtree(tree, ({ owner }) => owner.layer === name) })).filter(
-    (layer) => layer.entries.length > 0,
-  );
+  const layers = layersOf(tree);
   const total = layers.reduce((sum, layer) => sum + size(layer.entries), 0);
   let done = 0;
   const onBytes = (count: number) => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -83,6 +83,14 @@ async function pack(
     throw explainWriteError(error, folder);
   });
   await writeFile(join(folder, 'layer.json'), JSON.stringify({ bytes, unpackedBytes, sha256: hash.digest('hex') }));
+}
+
+/** Whether an earlier build has packed this layer. */
+export async function packedBefore(host: BuilderHost, layer: Layer): Promise<boolean> {
+  return stat(host.cache.path('layers', layerKey(layer))).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Packs a layer, or finds it in the cache. */

@@ -3,10 +3,12 @@ import { helpTable, optionsHelp } from '../../cli/options.ts';
 import { type Program, runProgram } from '../../cli/program.ts';
 import { buildCommand } from './build.ts';
 import { BUILD_OPTIONS } from './options.ts';
+import { planCommand } from './plan.ts';
 
 /** Every command of `build-ramdisk`; without one of these words at its front, a command line is a build. */
 const COMMANDS: Record<string, Command> = {
   build: buildCommand,
+  plan: planCommand,
 };
 
 const EXIT_CODES = [
