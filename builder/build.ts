@@ -8,6 +8,7 @@ import { builderFailure } from './failures.ts';
 import { packLayers } from './initramfs.ts';
 import { checkKernelForm, KERNEL_HEAD_BYTES } from './kernel/image.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
+import { trimIcuLibraries } from './node/icu.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
@@ -33,6 +34,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
     ...(await elementParts(plan)),
   ];
   const tree = mergeParts(parts, anyMatcher(plan.prune));
+  await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }

@@ -13,8 +13,12 @@ import type { FileEntry } from './archive/entry.ts';
 import type { ElementPackage } from './element/element.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
+import { trimIcu } from './node/icu.ts';
 import { toolCommand } from './sysroot.ts';
 import { fileEntry } from './tree/tree.ts';
+
+/** Raised when the same Node would come out with other bytes than before. */
+const FORMAT = 2;
 
 /** Where Node comes from on an architecture that npm has no build for: Debian's own, with its libraries. */
 export const DEBIAN_NODE = {
@@ -160,7 +164,7 @@ export async function pinnedNode(
 }
 
 /**
- * The pinned Node without its symbols, kept in the cache.
+ * The pinned Node without its symbols and without other languages than English, kept in the cache.
  * @param binary the program with them
  * @param tools root of a tool tree with the architecture's `strip`
  */
@@ -175,11 +179,13 @@ export async function strippedNode(
   const digest = createHash('sha256')
     .update(await readFile(binary))
     .update(tools.slice(-64))
+    .update(`format ${FORMAT}`)
     .digest('hex');
   const stripped = await host.cache.file('node', digest, async (temporary) => {
     await copyFile(binary, temporary);
     const [file, ...args] = toolCommand(tools, `/usr/bin/${row.strip}`);
     await host.run(file, [...args, '--strip-all', temporary], { signal });
+    await writeFile(temporary, trimIcu(await readFile(temporary)));
   });
   const bytes = await readFile(stripped);
   return { ...fileEntry(path, bytes, 0o755), content: { kind: 'slice', file: stripped, offset: 0 } };

@@ -2,7 +2,8 @@
 
 const SHT_NOBITS = 8;
 
-function isElf64(view: DataView): boolean {
+/** Whether the bytes are a 64-bit little-endian ELF file. */
+export function isElf64(view: DataView): boolean {
   return (
     view.byteLength >= 64 && view.getUint32(0) === 0x7f_45_4c_46 && view.getUint8(4) === 2 && view.getUint8(5) === 1
   );
