@@ -1,4 +1,4 @@
-import { ARCHITECTURE_NAMES, type Architecture, findArchitecture } from '../arch/table.ts';
+import { ARCHITECTURE_NAMES, type Architecture, findArchitecture, hostArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
 import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
@@ -10,7 +10,7 @@ import { makePlan, type Plan } from './plan.ts';
 
 export type BuildOptions = {
   host: BuilderHost;
-  /** `uname -m` name or an alias; `x86_64` unless said. */
+  /** `uname -m` name or an alias; this machine's own unless said. */
   arch?: string | undefined;
   /** The first that has the architecture unless said: `trixie` where it can be. */
   release?: string | undefined;
@@ -49,7 +49,7 @@ function wishes(packages: readonly string[]): Element[] {
  * @throws Failure `UNKNOWN_ARCH`, `UNKNOWN_RELEASE`, `NO_MIRROR`, `ELEMENT_INVALID`
  */
 export async function openContext(options: BuildOptions): Promise<Context> {
-  const arch = options.arch ?? 'x86_64';
+  const arch = options.arch ?? hostArchitecture()?.name ?? process.arch;
   const row = findArchitecture(arch);
   if (row === undefined)
     throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });

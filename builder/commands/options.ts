@@ -14,7 +14,7 @@ export const BUILD_OPTIONS = {
     short: 'a',
     multiple: true,
     placeholder: 'NAME',
-    help: `architecture of the ramdisk: ${ARCHITECTURE_NAMES.join(', ')}, or all (default: the variable ARCH, else x86_64)`,
+    help: `architecture of the ramdisk: ${ARCHITECTURE_NAMES.join(', ')}, or all (default: the variable ARCH, else this machine’s own)`,
   },
   release: {
     type: 'string',
