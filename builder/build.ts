@@ -14,6 +14,7 @@ import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { toolSysroot } from './sysroot.ts';
 import { readEntry } from './tree/bytes.ts';
+import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { mergeParts } from './tree/tree.ts';
 
@@ -82,5 +83,6 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
   const context = await openContext(options);
   const assembled = await assemble(context, await selectPackages(context));
   const layers = await packLayers(options.host, assembled.tree, options.progress, options.signal);
+  checkSize(options.maxBytes, assembled.kernel.image.size, layers, assembled.tree);
   return writeResults(context, { ...assembled, layers });
 }

@@ -26,6 +26,8 @@ export type BuildOptions = {
   elementsPath?: readonly string[];
   /** Packages to put in whole besides those of the elements. */
   packages?: readonly string[];
+  /** Largest size of kernel and initramfs together, bytes; a build that is larger fails. */
+  maxBytes?: number | undefined;
   /** Show each command that a hook runs. */
   trace?: boolean;
   /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */

@@ -35,6 +35,10 @@ export const builderFailure = defineFailures({
     hint: 'run it from a complete checkout, after npm ci',
   },
   CANNOT_PACK: { message: (detail) => `cannot pack the ramdisk: ${detail}` },
+  TOO_LARGE: {
+    message: (detail) => `cannot keep to --max-size: ${detail}`,
+    hint: 'leave elements out, or prune what they bring; build-ramdisk explain says where the bytes go',
+  },
   OUTPUT_UNWRITABLE: {
     message: (detail) => `cannot write ${detail}`,
     hint: 'name another place with --output NAME',

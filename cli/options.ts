@@ -82,6 +82,29 @@ export function parseOptions<const T extends OptionTable>(
   return { values: values as Values<T>, positionals: parsed.positionals };
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+/**
+ * A size as people write it: `60M` and `60MB` are 60 million bytes, `60MiB` is 60 * 2^20, a bare number is bytes.
+ * @param name of the option, for the message
+ * @throws Failure with exit code 2
+ */
+export function sizeBytes(name: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?)b?$/i.exec(text.trim());
+  const unit = UNITS[(match?.[2] ?? '?').toLowerCase()];
+  if (match === null || unit === undefined)
+    throw usageFailure(`cannot use --${name} ${text}: it is a size such as 60M, 48MiB or 1000000`);
+  return Math.round(Number(match[1]) * unit);
+}
+
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
 import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
-import { type OptionTable, parseOptions, usageFailure, type Values } from '../../cli/options.ts';
+import { type OptionTable, parseOptions, sizeBytes, usageFailure, type Values } from '../../cli/options.ts';
 import type { BuildOptions } from '../context.ts';
 import { RELEASE_NAMES } from '../debian/releases.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
@@ -53,6 +53,11 @@ export const BUILD_OPTIONS = {
     multiple: true,
     placeholder: 'URL',
     help: 'mirror of the distribution (default: the variable DIB_DISTRIBUTION_MIRROR, else for Debian that of this machine’s APT); a second one that ends in -security for security updates',
+  },
+  'max-size': {
+    type: 'string',
+    placeholder: 'SIZE',
+    help: 'fail when kernel and initramfs are larger together: 60M, 45.5MB, 48MiB, or bytes',
   },
   cache: {
     type: 'string',
@@ -148,6 +153,7 @@ export function buildRequests(
     packages: names(values.package),
     output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
     mirror,
+    maxBytes: values['max-size'] === undefined ? undefined : sizeBytes('max-size', values['max-size']),
     agentEntry: values.agent,
     trace: values.trace,
   }));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { helpTable, optionsHelp, parseOptions } from '../../cli/options.ts';
+import { helpTable, optionsHelp, parseOptions, sizeBytes } from '../../cli/options.ts';
 import { Failure } from '../../system/failure.ts';
 
 const TABLE = {
@@ -64,4 +64,21 @@ test('a name that is too long for its column gets a line of its own', () => {
   expect(helpTable([['a-very-long-name-that-does-not-fit', 'text']])).toBe(
     `  a-very-long-name-that-does-not-fit\n  ${' '.repeat(30)}text`,
   );
+});
+
+describe('sizes', () => {
+  test.each([
+    ['60M', 60e6],
+    ['60 MB', 60e6],
+    ['1.5k', 1500],
+    ['48MiB', 48 * 2 ** 20],
+    ['2gib', 2 ** 31],
+    ['17', 17],
+  ])('%s', (text, bytes) => {
+    expect(sizeBytes('max-size', text)).toBe(bytes);
+  });
+
+  test.each(['', 'M', '-1', '1e6', '5T', '1 000'])('%j is none', (text) => {
+    expect(() => sizeBytes('max-size', text)).toThrow(`cannot use --max-size ${text}`);
+  });
 });
