@@ -2,6 +2,7 @@ import { type Command, commandHelp, wantsHelp } from '../../cli/command.ts';
 import { helpTable, optionsHelp } from '../../cli/options.ts';
 import { type Program, runProgram } from '../../cli/program.ts';
 import { buildCommand } from './build.ts';
+import { listCommand } from './list.ts';
 import { BUILD_OPTIONS } from './options.ts';
 import { planCommand } from './plan.ts';
 
@@ -9,6 +10,7 @@ import { planCommand } from './plan.ts';
 const COMMANDS: Record<string, Command> = {
   build: buildCommand,
   plan: planCommand,
+  list: listCommand,
 };
 
 const EXIT_CODES = [

@@ -50,6 +50,14 @@ describe('the command line', () => {
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
   });
 
+  test('list names what a build can be asked for', async () => {
+    const { stdout, exitCode } = await run('list');
+    expect(exitCode).toBe(0);
+    for (const word of ['loongarch64', 'trixie', 'agent', 'kernel']) expect(stdout).toContain(word);
+    const { architectures } = JSON.parse((await run('list', '--json')).stdout) as { architectures: { name: string }[] };
+    expect(architectures.map((one) => one.name)).toEqual(['x86_64', 'aarch64', 'loongarch64']);
+  });
+
   test.each([
     [['--arch', 'vax'], 2, 'cannot build for vax\n  try: use one of x86_64, aarch64, loongarch64'],
     [['--release', 'potato'], 2, 'cannot build from release potato for x86_64\n  try: use one of trixie'],
