@@ -57,8 +57,6 @@ export type Architecture = {
     /** Serial console as the kernel names it. */
     console: string;
   };
-  /** QEMU's program for whole machines. */
-  qemu: string;
 };
 
 const ANY_FLAGS: ElfFlags = { mask: 0, value: 0 };
@@ -90,7 +88,6 @@ const ARCHITECTURES: readonly Architecture[] = [
       dhcp: { pxe: [7, 9, 0], http: [16] },
       console: 'ttyS0',
     },
-    qemu: 'qemu-system-x86_64',
   },
   {
     name: 'aarch64',
@@ -117,7 +114,6 @@ const ARCHITECTURES: readonly Architecture[] = [
       dhcp: { pxe: [11], http: [19] },
       console: 'ttyAMA0',
     },
-    qemu: 'qemu-system-aarch64',
   },
   {
     name: 'loongarch64',
@@ -145,7 +141,6 @@ const ARCHITECTURES: readonly Architecture[] = [
       dhcp: { pxe: [39], http: [40] },
       console: 'ttyS0',
     },
-    qemu: 'qemu-system-loongarch64',
   },
 ];
 

@@ -39,6 +39,10 @@ export const builderFailure = defineFailures({
     message: (detail) => `cannot keep to --max-size: ${detail}`,
     hint: 'leave elements out, or prune what they bring; build-ramdisk explain says where the bytes go',
   },
+  NOTHING_TO_BOOT: {
+    message: (detail) => `cannot boot ${detail}`,
+    hint: 'build it first, or name the results of a build without their endings: build-ramdisk boot out/ingot',
+  },
   OUTPUT_UNWRITABLE: {
     message: (detail) => `cannot write ${detail}`,
     hint: 'name another place with --output NAME',

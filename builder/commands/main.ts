@@ -1,6 +1,7 @@
 import { type Command, commandHelp, wantsHelp } from '../../cli/command.ts';
 import { helpTable, optionsHelp } from '../../cli/options.ts';
 import { type Program, runProgram } from '../../cli/program.ts';
+import { bootCommand } from './boot.ts';
 import { buildCommand } from './build.ts';
 import { listCommand } from './list.ts';
 import { BUILD_OPTIONS } from './options.ts';
@@ -11,6 +12,7 @@ const COMMANDS: Record<string, Command> = {
   build: buildCommand,
   plan: planCommand,
   list: listCommand,
+  boot: bootCommand,
 };
 
 const EXIT_CODES = [

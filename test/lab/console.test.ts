@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { plainConsole } from '../../machine/console.ts';
+import { ownedCommand } from '../../machine/owned.ts';
 import { autoexecScript } from './netboot.ts';
-import { ownedCommand } from './owned.ts';
 import { createLineParser } from './qmp.ts';
-import { followSerial, plainConsole } from './serial.ts';
+import { followSerial } from './serial.ts';
 import { systemStart } from '../../system/run.ts';
 
 let folder: string;

@@ -2,7 +2,7 @@ import { defineFailures } from '../../system/failure.ts';
 
 export const labFailure = defineFailures({
   NO_PLATFORM: {
-    message: (detail) => `cannot emulate a machine of architecture ${detail}: the lab has no row for it`,
+    message: (detail) => `cannot make a user image for ${detail}: the lab has no row for it`,
     exitCode: 2,
   },
   MACHINE_NOT_STARTED: {

@@ -2,23 +2,24 @@ import { constants, copyFile, mkdir, open, readFile, rm } from 'node:fs/promises
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { QemuMachine } from '../../arch/qemu.ts';
+import { type Acceleration, searchArguments } from '../../machine/arguments.ts';
+import { ownedCommand } from '../../machine/owned.ts';
+import type { Tools } from '../../machine/tools.ts';
 import { reasonOf } from '../../system/failure.ts';
 import type { Start } from '../../system/run.ts';
 import { bootIndexes, type BootTarget } from './boot-order.ts';
 import { labFailure } from './failures.ts';
-import { ownedCommand } from './owned.ts';
-import type { Platform } from './platform.ts';
-import { type Acceleration, deviceNames, type MachineHardware, qemuArguments } from './qemu-arguments.ts';
+import { deviceNames, type MachineHardware, qemuArguments } from './qemu-arguments.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 import { followSerial, type SerialLog } from './serial.ts';
-import type { Tools } from './tools.ts';
 
 /** A Unix socket's path has at most 107 bytes. */
 const LONGEST_SOCKET_PATH = 107;
 
 export type MachineOptions = MachineHardware & {
   tools: Tools;
-  platform: Platform;
+  machine: QemuMachine;
   acceleration: Acceleration;
   start: Start;
   /** Holds its firmware variables, serial log and QEMU's messages; made when it is not there. */
@@ -77,25 +78,26 @@ async function launch(
   boot: BootTarget,
   onEvent: (event: PowerEvent) => void,
 ): Promise<Running> {
-  const { tools, platform, folder } = options;
+  const { tools, machine, folder } = options;
   const log = join(folder, 'qemu.log');
   const files = {
-    firmwareCode: tools.path(platform.firmware.code),
+    firmwareCode: tools.path(machine.firmware.code),
     variables: join(folder, 'uefi-variables.fd'),
     serial: join(folder, 'serial.log'),
+    console: join(folder, 'console'),
     monitor: join(folder, 'qmp'),
   };
-  if (Buffer.byteLength(files.monitor) > LONGEST_SOCKET_PATH)
-    throw labFailure('MACHINE_NOT_STARTED', `${options.name}: the path ${files.monitor} is too long for a socket`);
-  await copyFile(tools.path(platform.firmware.variables), files.variables, constants.COPYFILE_EXCL).catch(
+  const tooLong = [files.console, files.monitor].find((path) => Buffer.byteLength(path) > LONGEST_SOCKET_PATH);
+  if (tooLong !== undefined)
+    throw labFailure('MACHINE_NOT_STARTED', `${options.name}: the path ${tooLong} is too long for a socket`);
+  await copyFile(tools.path(machine.firmware.variables), files.variables, constants.COPYFILE_EXCL).catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     },
   );
   await rm(files.monitor, { force: true });
-  const args = ['-L', tools.path('/usr/share/qemu'), '-L', tools.path('/usr/share/seabios')];
-  args.push(...qemuArguments(platform, options.acceleration, options, files, boot));
-  const command = tools.command(platform.qemu, args);
+  const args = [...searchArguments(tools), ...qemuArguments(machine, options.acceleration, options, files, boot)];
+  const command = tools.command(machine.program, args);
   const output = await open(log, 'a');
   try {
     const owned = ownedCommand(command.file, command.args);
@@ -178,7 +180,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     processId: () => running?.child.pid,
     close: async () => {
       await powerOff();
-      await rm(join(options.folder, 'qmp'), { force: true });
+      for (const name of ['qmp', 'console']) await rm(join(options.folder, name), { force: true });
       await serial.close();
     },
   };

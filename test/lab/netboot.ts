@@ -1,8 +1,8 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
-import type { Platform } from './platform.ts';
-import type { Tools } from './tools.ts';
+import type { QemuMachine } from '../../arch/qemu.ts';
+import type { Tools } from '../../machine/tools.ts';
 
 /** This host as a guest of QEMU's user-mode network sees it. */
 export const HOST_SEEN_BY_GUEST = '10.0.2.2';
@@ -29,12 +29,12 @@ export function autoexecScript(bootUrl: string): string {
 export async function prepareNetboot(
   folder: string,
   tools: Tools,
-  platform: Platform,
+  machine: QemuMachine,
   bootUrl: string,
 ): Promise<{ folder: string; bootfile: string }> {
   await mkdir(folder, { recursive: true });
-  const bootfile = basename(platform.ipxe);
-  await copyFile(tools.path(platform.ipxe), join(folder, bootfile));
+  const bootfile = basename(machine.ipxe);
+  await copyFile(tools.path(machine.ipxe), join(folder, bootfile));
   await writeFile(join(folder, 'autoexec.ipxe'), autoexecScript(bootUrl));
   return { folder, bootfile };
 }

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { findQemuMachine } from '../../arch/qemu.ts';
+import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { BOOT_TARGETS, bootIndexes } from './boot-order.ts';
 import { findPlatform } from './platform.ts';
 import { type MachineHardware, qemuArguments } from './qemu-arguments.ts';
@@ -18,12 +20,19 @@ const hardware: MachineHardware = {
   forwards: [{ host: 40_022, guest: 22 }],
   netboot: { folder: '/lab/tftp', bootfile: 'snponly.efi' },
 };
-const files = { firmwareCode: '/code.fd', variables: '/vars.fd', serial: '/serial.log', monitor: '/qmp' };
-const platform = findPlatform('x86_64');
-const line = (boot: (typeof BOOT_TARGETS)[number], acceleration: 'tcg' | 'kvm' = 'tcg') =>
-  qemuArguments(platform, acceleration, hardware, files, boot).join(' ');
+const files = {
+  firmwareCode: '/code.fd',
+  variables: '/vars.fd',
+  serial: '/serial.log',
+  console: '/console',
+  monitor: '/qmp',
+};
+const machines = ARCHITECTURE_NAMES.flatMap((name) => findQemuMachine(name) ?? []);
 
-describe("QEMU's command line", () => {
+describe.each(machines)("QEMU's command line for $arch", (machine) => {
+  const line = (boot: (typeof BOOT_TARGETS)[number], acceleration: 'tcg' | 'kvm' = 'tcg') =>
+    qemuArguments(machine, acceleration, hardware, files, boot).join(' ');
+
   test('Pxe tries the card first and the disks after it, Hdd the disks only, None leaves it to the firmware', () => {
     expect(line('Pxe')).toMatch(/nic0.*bootindex=0 .*disk0,.*bootindex=1 .*disk1,.*bootindex=2/);
     expect(line('Hdd')).not.toMatch(/nic0[^ ]*bootindex/);
@@ -35,6 +44,15 @@ describe("QEMU's command line", () => {
     expect(line('None')).toContain('-accel tcg,thread=multi');
     expect(line('None', 'kvm')).toContain('-accel kvm ');
     expect(line('None', 'kvm')).not.toContain('tcg');
+  });
+
+  test('has the firmware in two parts, of which only the variables can be written', () => {
+    expect(line('None')).toContain('unit=0,format=raw,readonly=on,file=/code.fd');
+    expect(line('None')).toContain('unit=1,format=raw,file=/vars.fd');
+  });
+
+  test('what the console shows is kept in a file, and one can type into a socket', () => {
+    expect(line('None')).toContain('socket,id=serial0,path=/console,server=on,wait=off,logfile=/serial.log');
   });
 
   test('a comma in a path does not end the option', () => {
@@ -60,6 +78,6 @@ test('no two devices ever have the same boot index', () => {
   );
 });
 
-test('an architecture without a row is refused by name', () => {
-  expect(() => findPlatform('m68k')).toThrow(/cannot emulate a machine of architecture m68k/);
+test('an architecture without a user image is refused by name', () => {
+  expect(() => findPlatform('m68k')).toThrow(/cannot make a user image for m68k/);
 });

@@ -1,15 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** What a serial console shows, as text: no escape sequences, no NULs, lines end with \n. */
-export function plainConsole(text: string): string {
-  return (
-    text
-      // oxlint-disable-next-line no-control-regex -- these are what a console sends
-      .replaceAll(/\u001B\[[0-9;?=]*[A-Za-z]|\u001B[()][A-Z0-9]|\u001B[=>78c]|[\u0000\u0007]/g, '')
-      .replaceAll('\r\n', '\n')
-      .replaceAll('\r', '\n')
-  );
-}
+import { consoleLines } from '../../machine/console.ts';
 
 export type SerialLog = {
   path: string;
@@ -21,7 +12,6 @@ export type SerialLog = {
 };
 
 const KEPT_LINES = 400;
-const LONGEST_LINE = 4000;
 
 /**
  * Follows a machine's serial log as it grows; the file itself keeps everything.
@@ -31,22 +21,12 @@ const LONGEST_LINE = 4000;
 export function followSerial(path: string, intervalMs = 200): SerialLog {
   const lines: string[] = [];
   const listeners = new Set<(line: string) => void>();
-  const decoder = new TextDecoder();
   let position = 0;
-  let rest = '';
   let reading: Promise<void> | undefined;
-
-  const take = (text: string) => {
-    // A full-screen program that never sends a line end must not fill the memory.
-    const parts = plainConsole(rest + text).split('\n');
-    rest = (parts.pop() ?? '').slice(-LONGEST_LINE);
-    for (const line of parts) {
-      if (line.trim() === '') continue;
-      lines.push(line.slice(-LONGEST_LINE).trimEnd());
-      for (const listener of listeners) listener(line);
-    }
-    lines.splice(0, Math.max(0, lines.length - KEPT_LINES));
-  };
+  const cutter = consoleLines((line) => {
+    lines.push(line);
+    for (const listener of listeners) listener(line);
+  });
 
   const read = async () => {
     const file = await open(path, 'r').catch(() => undefined);
@@ -57,7 +37,8 @@ export function followSerial(path: string, intervalMs = 200): SerialLog {
         const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
         if (bytesRead === 0) return;
         position += bytesRead;
-        take(decoder.decode(buffer.subarray(0, bytesRead), { stream: true }));
+        cutter.take(buffer.subarray(0, bytesRead));
+        lines.splice(0, Math.max(0, lines.length - KEPT_LINES));
       }
     } finally {
       await file.close();
@@ -68,7 +49,7 @@ export function followSerial(path: string, intervalMs = 200): SerialLog {
   timer.unref();
   return {
     path,
-    tail: (count) => [...lines, rest].filter((line) => line.trim() !== '').slice(-count),
+    tail: (count) => [...lines, cutter.rest()].filter((line) => line.trim() !== '').slice(-count),
     onLine: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

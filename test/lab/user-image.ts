@@ -8,11 +8,11 @@ import { pack } from 'tar-stream';
 import { findMirror, type Mirror } from '../../builder/debian/mirror.ts';
 import type { BuilderHost } from '../../builder/host/door.ts';
 import type { Progress } from '../../cli/progress.ts';
+import type { Tools } from '../../machine/tools.ts';
 import { Failure, reasonOf } from '../../system/failure.ts';
 import { diskLayout, SECTOR_BYTES } from './disk-layout.ts';
 import { labFailure } from './failures.ts';
 import type { Platform } from './platform.ts';
-import type { Tools } from './tools.ts';
 import { type UserImageRecipe, userImageRecipe } from './user-image-recipe.ts';
 
 export type ImageForm = { path: string; bytes: number; sha256: string; sha512: string };

@@ -16,12 +16,12 @@ import { type AgentClient, connectAgent } from '../../conductor/drive/agent-clie
 import { systemClock } from '../../conductor/os/system.ts';
 import { type FakeIronic, NODE_UUID, startFakeIronic, TOKEN } from '../fakes/ironic.ts';
 import { type ImageServer, type ServerBehaviour, startImageServer } from '../fakes/image-server.ts';
+import type { MachineDisk } from '../../machine/arguments.ts';
+import { freePorts } from '../../machine/ports.ts';
 import { prepareRamdisk, type RamdiskLab } from '../lab/demo/prepare.ts';
 import { createSteps } from '../lab/demo/steps.ts';
 import { createMachine, type Machine } from '../lab/machine.ts';
 import { HOST_SEEN_BY_GUEST, prepareNetboot } from '../lab/netboot.ts';
-import { freePorts } from '../lab/ports.ts';
-import type { LabDisk } from '../lab/qemu-arguments.ts';
 
 // One machine boots the ramdisk that build-ramdisk made. A conductor that does everything wrong talks to its agent; after
 // each mistake the disks are read from outside of the machine.
@@ -43,10 +43,10 @@ let image: Buffer;
 let sha256: string;
 let images: ImageServer;
 let behave: () => ServerBehaviour;
-const disks = new Map<string, LabDisk>();
+const disks = new Map<string, MachineDisk>();
 const controller = new AbortController();
 
-async function makeDisk(serial: string, kind: LabDisk['kind'], sizeMiB: number): Promise<void> {
+async function makeDisk(serial: string, kind: MachineDisk['kind'], sizeMiB: number): Promise<void> {
   const path = join(folder, `${serial}.raw`);
   // Random, so that a disk that was written to, or only cleared, cannot look as it did.
   await writeFile(path, randomBytes(sizeMiB * MIB));
@@ -87,7 +87,7 @@ function bootServer(): Promise<Server> {
       const base = `http://${HOST_SEEN_BY_GUEST}:${(server.address() as AddressInfo).port}/files`;
       const parameters = [
         `ipa-api-url=${ironic.url.replace('127.0.0.1', HOST_SEEN_BY_GUEST)} BOOTIF=01-${MAC.replaceAll(':', '-')}`,
-        `console=${lab.platform.console} quiet ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
+        `console=${lab.machine.console} quiet ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
         'ipa-image-download-connection-timeout=4 ipa-image-download-connection-retries=1',
         'ipa-image-download-connection-retry-interval=1',
       ].join(' ');
@@ -138,7 +138,7 @@ beforeAll(async () => {
     netboot: await prepareNetboot(
       join(folder, 'tftp'),
       lab.tools,
-      lab.platform,
+      lab.machine,
       `http://${HOST_SEEN_BY_GUEST}:${(boot.address() as AddressInfo).port}`,
     ),
   });

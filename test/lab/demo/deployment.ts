@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { CommandProgress } from '../../../agent/api/command.ts';
 import type { Progress } from '../../../cli/progress.ts';
+import type { MachineDisk } from '../../../machine/arguments.ts';
 import { Failure } from '../../../system/failure.ts';
 import { writeAtomically } from '../../../system/files.ts';
 import { startBmc } from '../bmc.ts';
 import { createMachine, type Machine } from '../machine.ts';
 import { HOST_SEEN_BY_GUEST, prepareNetboot } from '../netboot.ts';
-import type { LabDisk } from '../qemu-arguments.ts';
 import { makeSshKey, type SshKey, sshWhenReady } from '../ssh.ts';
 import { USER_NAME } from '../user-image-recipe.ts';
 import { runProgramJson, startConductor } from './programs.ts';
@@ -32,8 +32,8 @@ const CONSOLE_LINES = 25;
 /** What a console shows when nothing will ever come of this start. */
 const HOPELESS = /Kernel panic - not syncing.*|BdsDxe: No bootable option.*/;
 
-async function makeDisks(folder: string): Promise<LabDisk[]> {
-  const disks: LabDisk[] = [
+async function makeDisks(folder: string): Promise<MachineDisk[]> {
+  const disks: MachineDisk[] = [
     { path: join(folder, 'disk-1.raw'), kind: 'virtio', serial: 'LAB-VIRTIO-1' },
     { path: join(folder, 'disk-2.raw'), kind: 'nvme', serial: ROOT_DISK_SERIAL },
   ];
@@ -45,11 +45,10 @@ async function makeDisks(folder: string): Promise<LabDisk[]> {
 }
 
 async function makeMachine(lab: Lab, folder: string): Promise<Machine> {
-  const { platform } = lab;
   const bootUrl = `http://${HOST_SEEN_BY_GUEST}:${lab.ports.conductor}`;
   return createMachine({
     tools: lab.tools,
-    platform,
+    machine: lab.machine,
     acceleration: lab.acceleration,
     start: lab.host.start,
     folder,
@@ -63,7 +62,7 @@ async function makeMachine(lab: Lab, folder: string): Promise<Machine> {
       { host: lab.ports.agent, guest: AGENT_PORT },
       { host: lab.ports.ssh, guest: 22 },
     ],
-    netboot: await prepareNetboot(join(folder, 'tftp'), lab.tools, platform, bootUrl),
+    netboot: await prepareNetboot(join(folder, 'tftp'), lab.tools, lab.machine, bootUrl),
   });
 }
 

@@ -1,14 +1,17 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { findQemuMachine, type QemuMachine } from '../../../arch/qemu.ts';
 import { hostArchitecture } from '../../../arch/table.ts';
 import type { BuilderHost } from '../../../builder/host/door.ts';
 import type { Progress } from '../../../cli/progress.ts';
-import { chooseAcceleration } from '../acceleration.ts';
-import { findPlatform, type Platform } from '../platform.ts';
-import { freePorts } from '../ports.ts';
-import type { Acceleration } from '../qemu-arguments.ts';
-import { labTools, type Tools } from '../tools.ts';
+import { chooseAcceleration } from '../../../machine/acceleration.ts';
+import type { Acceleration } from '../../../machine/arguments.ts';
+import { machineFailure } from '../../../machine/failures.ts';
+import { freePorts } from '../../../machine/ports.ts';
+import type { Tools } from '../../../machine/tools.ts';
+import { findPlatform } from '../platform.ts';
+import { labTools } from '../tools.ts';
 import { userImage, type UserImage } from '../user-image.ts';
 import { runProgramJson } from './programs.ts';
 import type { Steps } from './steps.ts';
@@ -29,7 +32,7 @@ export type DeploymentOptions = {
 type Ramdisk = { kernel: string; initramfs: string; kernelBytes: number; initramfsBytes: number };
 type Ports = { conductor: number; agent: number; ssh: number };
 /** What a machine needs that only boots the ramdisk. */
-export type RamdiskLab = { platform: Platform; tools: Tools; ramdisk: Ramdisk; acceleration: Acceleration };
+export type RamdiskLab = { machine: QemuMachine; tools: Tools; ramdisk: Ramdisk; acceleration: Acceleration };
 /** What a deployment needs before a machine is switched on. */
 export type Lab = DeploymentOptions & RamdiskLab & { image: UserImage; ports: Ports };
 
@@ -45,23 +48,26 @@ async function buildRamdisk(options: Omit<DeploymentOptions, 'memoryMiB'>, progr
 /** The ramdisk and the means to boot it, from the cache where they are there. */
 export async function prepareRamdisk(options: Omit<DeploymentOptions, 'memoryMiB'>, steps: Steps): Promise<RamdiskLab> {
   const { host, signal, mirror } = options;
-  const platform = findPlatform(hostArchitecture()?.name ?? process.arch);
+  const arch = hostArchitecture()?.name ?? process.arch;
+  const machine = findQemuMachine(arch);
+  if (machine === undefined) throw machineFailure('NO_MACHINE', arch);
   const tools = await steps.run('fetch QEMU, firmware and iPXE', (progress) =>
-    labTools(host, platform, { progress, signal, mirror }),
+    labTools(host, machine, { progress, signal, mirror }),
   );
   const ramdisk = await steps.run('build ramdisk', (progress) => buildRamdisk(options, progress));
   const { acceleration, reason } = await steps.run('choose acceleration', () =>
-    chooseAcceleration(ramdisk.kernel, host.cache, { tools, platform, start: host.start, signal }),
+    chooseAcceleration(ramdisk.kernel, host.cache, { tools, machine, start: host.start, signal }),
   );
   options.progress.log(`  ${acceleration}: ${reason}`);
-  return { platform, tools, ramdisk, acceleration };
+  return { machine, tools, ramdisk, acceleration };
 }
 
 /** Everything that can be made beforehand, from the cache where it is there. */
 export async function prepare(options: DeploymentOptions, steps: Steps): Promise<Lab> {
   const { host, signal, mirror } = options;
   const lab = await prepareRamdisk(options, steps);
-  const { tools, platform } = lab;
+  const { tools, machine } = lab;
+  const platform = findPlatform(machine.arch);
   const image = await steps.run('make user image', (progress) =>
     userImage({ host, tools, platform, progress, signal, mirror }),
   );

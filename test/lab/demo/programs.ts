@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 
 import type { Progress } from '../../../cli/progress.ts';
 import { Failure } from '../../../system/failure.ts';
+import { ownedCommand } from '../../../machine/owned.ts';
 import type { Run, Start } from '../../../system/run.ts';
-import { ownedCommand } from '../owned.ts';
 
 /** Path of one of Ingot's programs in this checkout, which the demo runs as an operator would. */
 function programPath(name: string): string {

@@ -1,10 +1,11 @@
 import { access, constants, readFile, writeFile } from 'node:fs/promises';
 
-import type { Cache } from '../../builder/host/cache.ts';
-import type { Start } from '../../system/run.ts';
+import type { QemuMachine } from '../arch/qemu.ts';
+import { hostArchitecture } from '../arch/table.ts';
+import type { Cache } from '../builder/host/cache.ts';
+import type { Start } from '../system/run.ts';
+import { type Acceleration, boardArguments, searchArguments } from './arguments.ts';
 import { ownedCommand } from './owned.ts';
-import type { Platform } from './platform.ts';
-import type { Acceleration } from './qemu-arguments.ts';
 import type { Tools } from './tools.ts';
 
 /** What a kernel without an initramfs and without a disk says when it has started completely. */
@@ -12,18 +13,25 @@ const SIGN_OF_LIFE = /Kernel panic - not syncing: VFS|Unable to mount root fs/;
 /** Real hardware virtualisation needs about two seconds for it. */
 const PATIENCE_MS = 15_000;
 
-type ProbeOptions = { tools: Tools; platform: Platform; start: Start; signal: AbortSignal };
+type ProbeOptions = { tools: Tools; machine: QemuMachine; start: Start; signal: AbortSignal };
 
 /** Boots a kernel under KVM and waits for it to come to the end of its start. */
 async function kernelStartsUnderKvm(kernel: string, options: ProbeOptions): Promise<boolean> {
-  const { tools, platform, start, signal } = options;
+  const { tools, machine, start, signal } = options;
   const args = [
-    ['-L', tools.path('/usr/share/qemu'), '-L', tools.path('/usr/share/seabios'), '-nodefaults', '-no-user-config'],
-    ['-display', 'none', '-no-reboot', '-serial', 'stdio', '-monitor', 'none', '-machine', platform.machine],
-    ['-accel', 'kvm', '-cpu', platform.cpu.kvm, '-smp', '2', '-m', '512'],
-    ['-kernel', kernel, '-append', `console=${platform.console} panic=-1`],
-  ].flat();
-  const command = tools.command(platform.qemu, args);
+    ...searchArguments(tools),
+    ...boardArguments(machine, 'kvm', { cpus: 2, memoryMiB: 512 }),
+    '-no-reboot',
+    '-serial',
+    'stdio',
+    '-monitor',
+    'none',
+    '-kernel',
+    kernel,
+    '-append',
+    `console=${machine.console} panic=-1`,
+  ];
+  const command = tools.command(machine.program, args);
   const owned = ownedCommand(command.file, command.args);
   const child = start(owned.file, owned.args, { env: command.env, stdio: ['ignore', 'pipe', 'ignore'] });
   try {
@@ -45,9 +53,9 @@ async function kernelStartsUnderKvm(kernel: string, options: ProbeOptions): Prom
 }
 
 /** Name of the cached answer: it holds until the host boots again, as modules and permissions may change then. */
-async function answerName(platform: Platform): Promise<string> {
+async function answerName(machine: QemuMachine): Promise<string> {
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown');
-  return `${platform.arch}-${process.getuid?.() ?? 0}-${boot.trim()}`;
+  return `${machine.arch}-${process.getuid?.() ?? 0}-${boot.trim()}`;
 }
 
 /**
@@ -61,12 +69,14 @@ export async function chooseAcceleration(
   cache: Cache,
   options: ProbeOptions,
 ): Promise<{ acceleration: Acceleration; reason: string }> {
+  if (options.machine.arch !== hostArchitecture()?.name)
+    return { acceleration: 'tcg', reason: 'KVM runs machines of the host’s own architecture only' };
   const usable = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
     () => true,
     () => false,
   );
   if (!usable) return { acceleration: 'tcg', reason: '/dev/kvm is not there, or not ours to use' };
-  const path = await cache.file('acceleration', await answerName(options.platform), async (file) => {
+  const path = await cache.file('acceleration', await answerName(options.machine), async (file) => {
     await writeFile(file, (await kernelStartsUnderKvm(kernel, options)) ? 'kvm' : 'tcg');
   });
   const answer = (await readFile(path, 'utf8')).trim() === 'kvm' ? 'kvm' : 'tcg';
