@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 
 import { CHECKOUT } from './agent.ts';
 import { checkElfFiles } from './check.ts';
+import { checkUnpacks } from './compression.ts';
 import { type BuildOptions, type Context, openContext } from './context.ts';
 import type { DebianPackage } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
@@ -13,7 +14,7 @@ import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts'
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { toolSysroot } from './sysroot.ts';
-import { readEntry } from './tree/bytes.ts';
+import { entryBytes, readEntry } from './tree/bytes.ts';
 import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { mergeParts } from './tree/tree.ts';
@@ -40,25 +41,40 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }
 
-async function takeKernel({ options, row, plan }: Context, packages: Packages, tools: string): Promise<KernelTree> {
+/** Refuses a kernel that cannot start here, or cannot unpack what it is going to get. */
+async function checkKernel({ options, row, compression }: Context, kernel: KernelTree): Promise<void> {
+  for await (const head of readEntry({ ...kernel.image, size: Math.min(kernel.image.size, KERNEL_HEAD_BYTES) }))
+    checkKernelForm(head, row);
+  const configuration = kernel.configuration && Buffer.from(await entryBytes(kernel.configuration)).toString('utf8');
+  if (!checkUnpacks(compression, configuration, kernel.version))
+    options.progress.log(
+      `Linux ${kernel.version} comes without its configuration: nothing says whether it unpacks ${compression.name}`,
+    );
+}
+
+async function takeKernel(context: Context, packages: Packages, tools: string): Promise<KernelTree> {
+  const { options, plan } = context;
   const { host, progress, signal } = options;
   if (packages.kernel.length === 0) throw builderFailure('CANNOT_PACK', `${plan.kernelPackage} brought no kernel`);
   progress.update({ phase: 'select kernel modules' });
   const names = plan.modules.map((one) => one.name);
   const kernel = await selectModules(host, packages.kernel, names, tools, signal);
-  for await (const head of readEntry({ ...kernel.image, size: Math.min(kernel.image.size, KERNEL_HEAD_BYTES) }))
-    checkKernelForm(head, row);
+  await checkKernel(context, kernel);
   if (kernel.absent.length > 0) progress.log(`Linux ${kernel.version} has no module ${kernel.absent.join(', ')}`);
   return kernel;
 }
 
 /** Everything that goes into the initramfs and the kernel beside it: fetched, unpacked, chosen, merged and checked. */
 export async function assemble(context: Context, selection: Selection<DebianPackage>) {
-  const { options, row, plan } = context;
+  const { options, row, plan, compression } = context;
   const { host, progress, signal } = options;
   const tools = await toolSysroot({
     host,
-    packages: [...KERNEL_TOOL_PACKAGES, ...(row.nodePackage === undefined ? [] : [row.binutilsPackage])],
+    packages: [
+      ...KERNEL_TOOL_PACKAGES,
+      ...compression.packages,
+      ...(row.nodePackage === undefined ? [] : [row.binutilsPackage]),
+    ],
     ...(options.mirror && { mirror: options.mirror }),
     progress,
     signal,
@@ -68,6 +84,7 @@ export async function assemble(context: Context, selection: Selection<DebianPack
   const merged = await mergeTree(context, kernel, packages, tools);
   return {
     ...merged,
+    tools,
     kernel,
     packages: [...packages.main, ...packages.firmware],
     kernelPackage: packages.kernel.find((one) => one.entries.includes(kernel.image))?.name ?? plan.kernelPackage,
@@ -82,7 +99,8 @@ export async function assemble(context: Context, selection: Selection<DebianPack
 export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> {
   const context = await openContext(options);
   const assembled = await assemble(context, await selectPackages(context));
-  const layers = await packLayers(options.host, assembled.tree, options.progress, options.signal);
+  const packing = { compression: context.compression, tools: assembled.tools };
+  const layers = await packLayers(options.host, assembled.tree, packing, options.progress, options.signal);
   checkSize(options.maxBytes, assembled.kernel.image.size, layers, assembled.tree);
   return writeResults(context, { ...assembled, layers });
 }

@@ -1,5 +1,6 @@
 import { ARCHITECTURE_NAMES, type Architecture, findArchitecture, hostArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
+import { type Compression, parseCompression } from './compression.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
 import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
 import type { Element } from './element/element.ts';
@@ -28,6 +29,8 @@ export type BuildOptions = {
   packages?: readonly string[];
   /** Largest size of kernel and initramfs together, bytes; a build that is larger fails. */
   maxBytes?: number | undefined;
+  /** As `--compress`; zstd at its release level unless said. */
+  compress?: string | undefined;
   /** Show each command that a hook runs. */
   trace?: boolean;
   /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */
@@ -37,7 +40,14 @@ export type BuildOptions = {
 };
 
 /** What is to be built, with every name looked up. */
-export type Context = { options: BuildOptions; row: Architecture; release: Release; mirror: Mirror; plan: Plan };
+export type Context = {
+  options: BuildOptions;
+  row: Architecture;
+  release: Release;
+  mirror: Mirror;
+  plan: Plan;
+  compression: Compression;
+};
 
 /** Packages that were asked for by name, as an element of their own. */
 function wishes(packages: readonly string[]): Element[] {
@@ -61,8 +71,9 @@ export async function openContext(options: BuildOptions): Promise<Context> {
     throw builderFailure('UNKNOWN_RELEASE', `${wanted} for ${row.name}`, {
       hint: `use one of ${RELEASE_NAMES.filter((name) => row.releases.includes(name)).join(', ')}`,
     });
+  const compression = parseCompression(options.compress);
   const mirror = await findMirror(options.mirror ?? []);
   const elements = await expandElements(options.elements ?? ['agent']);
   const plan = makePlan([...elements, ...wishes(options.packages ?? [])], row);
-  return { options, row, release, mirror, plan };
+  return { options, row, release, mirror, plan, compression };
 }

@@ -5,7 +5,7 @@ import type { Progress } from '../cli/progress.ts';
 import type { Entry } from './archive/entry.ts';
 import type { BuilderHost } from './host/door.ts';
 import { inParallel } from './host/download.ts';
-import { type Layer, packLayer, type PackedLayer, plainArchive } from './layers.ts';
+import { type Layer, packLayer, type PackedLayer, type Packing, plainArchive } from './layers.ts';
 import { fileEntry, LAYERS, subtree, type Tree } from './tree/tree.ts';
 
 /** A layer in both forms. */
@@ -26,6 +26,7 @@ export function layersOf(tree: Tree): Layer[] {
 export async function packLayers(
   host: BuilderHost,
   tree: Tree,
+  packing: Packing,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<FinishedLayer[]> {
@@ -40,7 +41,7 @@ export async function packLayers(
   const order = layers.toSorted((a, b) => size(b.entries) - size(a.entries));
   const packed = await inParallel(order, 2, signal, async (layer, stop) => ({
     ...layer,
-    ...(await packLayer(host, layer, stop, onBytes)),
+    ...(await packLayer(host, layer, packing, stop, onBytes)),
   }));
   return layers.flatMap((layer) => packed.find((one) => one.name === layer.name) ?? []);
 }

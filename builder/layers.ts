@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress } from 'node:zlib';
 
 import type { Entry } from './archive/entry.ts';
 import { cpioPieces } from './archive/cpio.ts';
+import type { Compression } from './compression.ts';
 import { explainWriteError } from './host/failures.ts';
 import type { BuilderHost } from './host/door.ts';
 import { readEntry } from './tree/bytes.ts';
@@ -29,10 +28,10 @@ export type PackedLayer = {
   cached: boolean;
 };
 
-/** zstd's own default window at this level, 8 MiB: what the kernel needs on top while it unpacks. */
-export const COMPRESSION_LEVEL = 19;
+/** How layers are compressed, and the tool tree with the programs for that. */
+export type Packing = { compression: Compression; tools: string };
 
-function layerKey(layer: Layer): string {
+function layerKey(layer: Layer, { compression, tools }: Packing): string {
   const rows = layer.entries
     .map((entry) => {
       if (entry.type !== 'file') return entry;
@@ -41,12 +40,14 @@ function layerKey(layer: Layer): string {
     })
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
   return createHash('sha256')
-    .update(JSON.stringify([FORMAT, COMPRESSION_LEVEL, rows]))
+    .update(JSON.stringify([FORMAT, ...compression.key(tools), rows]))
     .digest('hex');
 }
 
 async function pack(
+  host: BuilderHost,
   layer: Layer,
+  { compression, tools }: Packing,
   folder: string,
   signal: AbortSignal,
   onBytes: (count: number) => void,
@@ -54,40 +55,29 @@ async function pack(
   const hash = createHash('sha256');
   let unpackedBytes = 0;
   let bytes = 0;
-  const compress = createZstdCompress({
-    params: {
-      [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL,
-      [constants.ZSTD_c_checksumFlag]: 1,
-    },
-  });
-  await pipeline(
-    Readable.from(cpioPieces(layer.entries, readEntry), { objectMode: true }),
-    async function* counted(pieces: AsyncIterable<Uint8Array>) {
-      for await (const piece of pieces) {
-        unpackedBytes += piece.byteLength;
-        onBytes(piece.byteLength);
-        yield piece;
-      }
-    },
-    compress,
-    async function* hashed(pieces: AsyncIterable<Uint8Array>) {
-      for await (const piece of pieces) {
-        hash.update(piece);
-        bytes += piece.byteLength;
-        yield piece;
-      }
-    },
-    createWriteStream(join(folder, 'member.zst')),
-    { signal },
-  ).catch((error: unknown) => {
+  async function* archive() {
+    for await (const piece of cpioPieces(layer.entries, readEntry)) {
+      unpackedBytes += piece.byteLength;
+      onBytes(piece.byteLength);
+      yield piece;
+    }
+  }
+  async function* hashed() {
+    for await (const piece of compression.compress(host, tools, archive(), signal)) {
+      hash.update(piece);
+      bytes += piece.byteLength;
+      yield piece;
+    }
+  }
+  await pipeline(hashed, createWriteStream(join(folder, 'member.zst')), { signal }).catch((error: unknown) => {
     throw explainWriteError(error, folder);
   });
   await writeFile(join(folder, 'layer.json'), JSON.stringify({ bytes, unpackedBytes, sha256: hash.digest('hex') }));
 }
 
 /** Whether an earlier build has packed this layer. */
-export async function packedBefore(host: BuilderHost, layer: Layer): Promise<boolean> {
-  return stat(host.cache.path('layers', layerKey(layer))).then(
+export async function packedBefore(host: BuilderHost, layer: Layer, packing: Packing): Promise<boolean> {
+  return stat(host.cache.path('layers', layerKey(layer, packing))).then(
     () => true,
     () => false,
   );
@@ -97,13 +87,14 @@ export async function packedBefore(host: BuilderHost, layer: Layer): Promise<boo
 export async function packLayer(
   host: BuilderHost,
   layer: Layer,
+  packing: Packing,
   signal: AbortSignal,
   onBytes: (count: number) => void,
 ): Promise<PackedLayer> {
   let cached = true;
-  const folder = await host.cache.directory('layers', layerKey(layer), async (temporary) => {
+  const folder = await host.cache.directory('layers', layerKey(layer, packing), async (temporary) => {
     cached = false;
-    await pack(layer, temporary, signal, onBytes);
+    await pack(host, layer, packing, temporary, signal, onBytes);
   });
   const facts = JSON.parse(await readFile(join(folder, 'layer.json'), 'utf8')) as Pick<
     PackedLayer,

@@ -66,9 +66,10 @@ export async function plannedSteps(context: Context): Promise<{ steps: PlannedSt
   ];
   if (missing.length > 0)
     return { steps: [...steps, { step: 'pack', what: ['the layers of the initramfs'] }, writing], downloadBytes };
-  const { tree } = await assemble(context, selection);
+  const { tree, tools } = await assemble(context, selection);
+  const packing = { compression: context.compression, tools };
   const layers = layersOf(tree);
-  const before = await Promise.all(layers.map((layer) => packedBefore(host, layer)));
+  const before = await Promise.all(layers.map((layer) => packedBefore(host, layer, packing)));
   return {
     steps: [
       ...steps,

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 
 import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { type OptionTable, parseOptions, sizeBytes, usageFailure, type Values } from '../../cli/options.ts';
+import { COMPRESSIONS } from '../compression.ts';
 import type { BuildOptions } from '../context.ts';
 import { RELEASE_NAMES } from '../debian/releases.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
@@ -63,6 +64,11 @@ export const BUILD_OPTIONS = {
     type: 'string',
     placeholder: 'DIR',
     help: `folder for downloads and finished layers (default: ${defaultCacheRoot({ HOME: '~' })})`,
+  },
+  compress: {
+    type: 'string',
+    placeholder: 'METHOD',
+    help: `how the initramfs is compressed: ${COMPRESSIONS} (default: zstd as small as it gets; zstd:3 is quick)`,
   },
   agent: { type: 'string', placeholder: 'FILE', help: 'source of another agent, for trying things out' },
   'extra-args': {
@@ -154,6 +160,7 @@ export function buildRequests(
     output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
     mirror,
     maxBytes: values['max-size'] === undefined ? undefined : sizeBytes('max-size', values['max-size']),
+    compress: values.compress,
     agentEntry: values.agent,
     trace: values.trace,
   }));

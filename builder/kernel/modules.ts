@@ -26,6 +26,8 @@ export type KernelModule = {
 export type KernelTree = {
   version: string;
   image: FileEntry;
+  /** What it was configured with; not every package brings that. */
+  configuration: FileEntry | undefined;
   modules: KernelModule[];
   /** Wanted modules that this kernel does not have, neither as a file nor built in: another architecture's, mostly. */
   absent: string[];
@@ -43,6 +45,7 @@ export function moduleName(path: string): string {
 type KernelPackage = {
   version: string;
   image: FileEntry;
+  configuration: FileEntry | undefined;
   files: Map<string, FileEntry>;
   builtin: Set<string>;
   lists: FileEntry[];
@@ -80,6 +83,7 @@ async function readPackage(entries: readonly Entry[]): Promise<KernelPackage> {
   return {
     version,
     image,
+    configuration: files.find((one) => one.path === `boot/config-${version}` || one.path === `${root}config`),
     lists,
     builtin: new Set(builtin.split('\n').filter(Boolean).map(moduleName)),
     files: new Map(files.filter((one) => /\.ko(\.\w+)?$/.test(one.path)).map((one) => [moduleName(one.path), one])),
@@ -227,6 +231,7 @@ export async function selectModules(
   return {
     version: kernel.version,
     image: kernel.image,
+    configuration: kernel.configuration,
     absent: names.filter((name) => !kernel.files.has(name) && !kernel.builtin.has(name)),
     modules: stored.modules.map((one) => ({ ...one, entry: withContent(one.entry) })),
     indexes: stored.indexes.map(withContent),

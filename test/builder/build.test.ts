@@ -19,6 +19,7 @@ describe('what build-ramdisk refuses before it touches the network', () => {
     [{ arch: 'vax' }, 'UNKNOWN_ARCH', 'cannot build for vax', 'x86_64'],
     [{ release: 'potato' }, 'UNKNOWN_RELEASE', 'cannot build from release potato', 'trixie'],
     [{ elements: ['nosuch'] }, 'ELEMENT_INVALID', 'cannot use element nosuch', 'agent'],
+    [{ compress: 'zip' }, 'USAGE', 'cannot use --compress zip', 'zstd:LEVEL'],
     [{ mirror: ['not-an-address'] }, 'NO_MIRROR', 'is no http, https or file address', '--mirror'],
   ])('%j', async (options, code, text, hint) => {
     await using host = await fakeBuilderHost();

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { Entry } from '../../builder/archive/entry.ts';
 import { checkElfFiles, elfMismatch } from '../../builder/check.ts';
+import { parseCompression } from '../../builder/compression.ts';
 import { findArchitecture } from '../../arch/table.ts';
 import { initramfsFront, packLayers } from '../../builder/initramfs.ts';
 import { sha256sumLines } from '../../builder/manifest.ts';
@@ -94,10 +95,11 @@ describe('the initramfs', () => {
 
   test('has the same bytes in another folder, and packs only what changed', async () => {
     const tree = treeOf([fileEntry('usr/bin/x', 'x'.repeat(10_000), 0o755), fileEntry('etc/y', 'y')]);
+    const packing = { compression: parseCompression(), tools: '' };
     const pack = async (entries: Tree) => {
       await using host = await fakeBuilderHost();
-      const first = await packLayers(host, entries, silent, signal);
-      const second = await packLayers(host, entries, silent, signal);
+      const first = await packLayers(host, entries, packing, silent, signal);
+      const second = await packLayers(host, entries, packing, silent, signal);
       expect(first.map((one) => one.cached)).toEqual([false]);
       expect(second.map((one) => one.cached)).toEqual([true]);
       const [layer] = first;
