@@ -41,8 +41,6 @@ export type Architecture = {
   /** Debian's package (for hosts of other architectures, too) with a `strip` that knows it, and that program's name. */
   binutilsPackage: string;
   strip: string;
-  /** Debian releases that have it; the first is the one to take unless said. */
-  releases: readonly string[];
   boot: {
     /** Names in EFI/BOOT under which firmware looks for a loader on removable media; the first is the usual one. */
     efiFiles: readonly string[];
@@ -78,7 +76,6 @@ const ARCHITECTURES: readonly Architecture[] = [
     kernelForms: ['bzImage'],
     binutilsPackage: 'binutils-x86-64-linux-gnu',
     strip: 'x86_64-linux-gnu-strip',
-    releases: ['trixie'],
     boot: {
       efiFiles: ['BOOTX64.EFI'],
       peMachine: 0x86_64,
@@ -105,7 +102,6 @@ const ARCHITECTURES: readonly Architecture[] = [
     kernelForms: ['Image', 'zboot'],
     binutilsPackage: 'binutils-aarch64-linux-gnu',
     strip: 'aarch64-linux-gnu-strip',
-    releases: ['trixie'],
     boot: {
       efiFiles: ['BOOTAA64.EFI'],
       peMachine: 0xaa_64,
@@ -132,7 +128,6 @@ const ARCHITECTURES: readonly Architecture[] = [
     kernelForms: ['zboot', 'pe'],
     binutilsPackage: 'binutils-loongarch64-linux-gnu',
     strip: 'loongarch64-linux-gnu-strip',
-    releases: ['forky'],
     boot: {
       efiFiles: ['BOOTLOONGARCH64.EFI', 'BOOTLOONGARCH.EFI'],
       peMachine: 0x62_64,

@@ -1,8 +1,8 @@
 import { ARCHITECTURE_NAMES, type Architecture, findArchitecture, hostArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
+import { type Base, chooseBase } from './bases.ts';
 import { type Compression, parseCompression } from './compression.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
-import { findRelease, type Release, RELEASE_NAMES } from './debian/releases.ts';
 import type { Element } from './element/element.ts';
 import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
@@ -15,7 +15,7 @@ export type BuildOptions = {
   arch?: string | undefined;
   /** The first that has the architecture unless said: `trixie` where it can be. */
   release?: string | undefined;
-  /** Distribution that the release has to be one of: `debian`. */
+  /** Distribution that the release has to be one of: `debian`, `openeuler`, `centos`. */
   distribution?: string | undefined;
   /** Path of the results without their endings; `ingot-<arch>` unless said. */
   output?: string | undefined;
@@ -43,7 +43,7 @@ export type BuildOptions = {
 export type Context = {
   options: BuildOptions;
   row: Architecture;
-  release: Release;
+  release: Base;
   mirror: Mirror;
   plan: Plan;
   compression: Compression;
@@ -65,12 +65,9 @@ export async function openContext(options: BuildOptions): Promise<Context> {
   const row = findArchitecture(arch);
   if (row === undefined)
     throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });
-  const wanted = options.release ?? row.releases[0] ?? '';
-  const release = findRelease(wanted);
-  if (release === undefined || !row.releases.includes(release.name))
-    throw builderFailure('UNKNOWN_RELEASE', `${wanted} for ${row.name}`, {
-      hint: `use one of ${RELEASE_NAMES.filter((name) => row.releases.includes(name)).join(', ')}`,
-    });
+  const release = chooseBase(row, options.release, options.distribution);
+  if (release.family !== 'debian')
+    throw builderFailure('CANNOT_RESOLVE', `${release.title} is made of RPM packages, which are not built from yet`);
   const compression = parseCompression(options.compress);
   const mirror = await findMirror(options.mirror ?? []);
   const elements = await expandElements(options.elements ?? ['agent']);

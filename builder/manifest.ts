@@ -1,3 +1,4 @@
+import type { Base } from './bases.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
 import type { Architecture } from '../arch/table.ts';
 import type { Element } from './element/element.ts';
@@ -14,6 +15,8 @@ export type Manifest = {
   ingot: string;
   arch: string;
   release: string;
+  /** The release for people: `Debian 13 (trixie)`. */
+  base: string;
   elements: { name: string; summary: string }[];
   kernel: { version: string; bytes: number; sha256: string };
   initramfs: {
@@ -81,7 +84,7 @@ export function packageRows(
 export type ManifestFacts = {
   ingot: string;
   row: Architecture;
-  release: string;
+  release: Base;
   plan: Plan;
   packages: readonly UnpackedPackage[];
   tree: Tree;
@@ -121,7 +124,8 @@ export async function makeManifest(facts: ManifestFacts): Promise<Manifest> {
     format: 1,
     ingot,
     arch: row.name,
-    release,
+    release: release.name,
+    base: release.title,
     elements: plan.elements.map(({ name, summary }) => ({ name, summary })),
     kernel: { version: kernel.version, bytes: kernelFile.bytes, sha256: kernelFile.sha256 },
     initramfs: {

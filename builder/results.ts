@@ -38,7 +38,7 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
   const { kernel, layers } = made;
   options.progress.update({ phase: 'write results' });
   const ingot = await ownVersion();
-  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, Debian ${release.name}, Linux ${kernel.version}`);
+  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`);
   const base = resolve(options.output ?? `ingot-${row.name}`);
   const { signal } = options;
   const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
@@ -47,7 +47,7 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
     ...made,
     ingot,
     row,
-    release: release.name,
+    release,
     plan,
     node: await nodeVersion(context, made.packages),
     kernelFile,

@@ -24,7 +24,7 @@ function resultLines(result: BuildResult, seconds: number, verbose: boolean): st
       `  ${formatBytes(layer.bytes).padStart(9)}  ${layer.name}, ${formatBytes(layer.unpackedBytes)} unpacked${cachedLayers.includes(layer.name) ? ' (cached)' : ''}`,
   );
   return [
-    `Linux ${manifest.kernel.version}, Debian ${manifest.release}, ${manifest.arch}: ${formatBytes(manifest.usage.total)} in ${formatSeconds(seconds)}`,
+    `Linux ${manifest.kernel.version}, ${manifest.base}, ${manifest.arch}: ${formatBytes(manifest.usage.total)} in ${formatSeconds(seconds)}`,
     ...files,
     'layers of the initramfs',
     ...layers,

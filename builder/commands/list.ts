@@ -1,12 +1,15 @@
 import { ARCHITECTURE_NAMES, findArchitecture } from '../../arch/table.ts';
 import { defineCommand } from '../../cli/command.ts';
 import { helpTable, type OptionTable } from '../../cli/options.ts';
-import { findRelease, RELEASE_NAMES } from '../debian/releases.ts';
+import { basesFor } from '../bases.ts';
 import { elementNames, ELEMENTS_FOLDER, expandElements } from '../elements.ts';
 
 const OPTIONS = {
   json: { type: 'boolean', help: 'one JSON object' },
 } as const satisfies OptionTable;
+
+/** openEuler's releases have dozens of spellings; --json has all of them. */
+const ALIASES_SHOWN = 3;
 
 /** An element alone, without those that it needs. */
 async function describe(name: string): Promise<{ name: string; summary: string }> {
@@ -20,11 +23,9 @@ export const listCommand = defineCommand({
   options: OPTIONS,
   run: async ({ stdout }, values) => {
     const architectures = ARCHITECTURE_NAMES.flatMap((name) => findArchitecture(name) ?? []);
-    const releases = RELEASE_NAMES.flatMap((name) => findRelease(name) ?? []).map((release) => ({
-      name: release.name,
-      aliases: release.aliases,
-      architectures: architectures.filter((row) => row.releases.includes(release.name)).map((row) => row.name),
-    }));
+    const releases = [...new Set(architectures.flatMap((row) => basesFor(row)))].map(
+      ({ name, title, aliases, architectures: archs }) => ({ name, title, aliases, architectures: archs }),
+    );
     const elements = await Promise.all((await elementNames(ELEMENTS_FOLDER)).map(describe));
     if (values.json) {
       const names = architectures.map(({ name, aliases }) => ({ name, aliases }));
@@ -38,7 +39,13 @@ export const listCommand = defineCommand({
         '',
         'Releases (--release)',
         helpTable(
-          releases.map((one) => [one.name, `${one.architectures.join(', ')}; also ${one.aliases.join(', ')}`] as const),
+          releases.map(
+            (one) =>
+              [
+                one.name,
+                `${one.title}: ${one.architectures.join(', ')}; also ${one.aliases.slice(0, ALIASES_SHOWN).join(', ')}`,
+              ] as const,
+          ),
         ),
         '',
         'Elements (--element)',

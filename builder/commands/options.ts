@@ -4,7 +4,6 @@ import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { type OptionTable, parseOptions, sizeBytes, usageFailure, type Values } from '../../cli/options.ts';
 import { COMPRESSIONS } from '../compression.ts';
 import type { BuildOptions } from '../context.ts';
-import { RELEASE_NAMES } from '../debian/releases.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
 import { splitWords } from './words.ts';
 
@@ -21,7 +20,7 @@ export const BUILD_OPTIONS = {
     type: 'string',
     short: 'r',
     placeholder: 'NAME',
-    help: `release it is made of: ${RELEASE_NAMES.join(', ')} (default: the variable DIB_RELEASE, else the first that has the architecture)`,
+    help: 'release it is made of, such as trixie, 22.03-LTS, 9-stream; `build-ramdisk list` has all of them (default: the variable DIB_RELEASE, else the first that has the architecture)',
   },
   element: {
     type: 'string',

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 
 import { Failure, reasonOf } from '../../system/failure.ts';
 import type { BuilderHost } from '../host/door.ts';
+import { findBase } from '../bases.ts';
 import { builderFailure } from '../failures.ts';
 import { hostFailure } from '../host/failures.ts';
 import type { Mirror } from './mirror.ts';
-import { findRelease } from './releases.ts';
 
 /** What to ask APT for. */
 export type AptQuestion = {
@@ -54,7 +54,7 @@ function sourceStanza(uri: string, suites: string, question: AptQuestion, key: s
     Components: 'main non-free-firmware',
     Architectures: question.architecture,
     'Signed-By': key,
-    ...(findRelease(question.release)?.acceptExpired !== undefined && { 'Check-Valid-Until': 'no' }),
+    ...(findBase(question.release)?.acceptExpired !== undefined && { 'Check-Valid-Until': 'no' }),
   };
   return `${Object.entries(rows)
     .map(([name, value]) => `${name}: ${value}`)

@@ -1,0 +1,194 @@
+import type { Architecture } from '../arch/table.ts';
+import { builderFailure } from './failures.ts';
+
+/** How a distribution packs software, which decides who resolves and unpacks it. */
+export type Family = 'debian' | 'rpm';
+
+/** One folder of packages on the mirror of an RPM distribution. */
+export type Repository = {
+  id: string;
+  /** Below the mirror; `{arch}` stands for RPM's name of the architecture. */
+  path: string;
+  /** What it means when the mirror does not have it; without this, the build cannot go on. */
+  ifAbsent?: string;
+};
+
+/** One release that a ramdisk can be made of. */
+export type Base = {
+  /** What `--release` and the manifest call it. */
+  name: string;
+  distribution: 'debian' | 'openeuler' | 'centos';
+  family: Family;
+  /** For people. */
+  title: string;
+  /** Other names that `--release` takes, in lower case. */
+  aliases: readonly string[];
+  /** Names of the architectures that it has, as `uname -m` says them. */
+  architectures: readonly string[];
+  /**
+   * Why lists past their Valid-Until date are accepted for this release; without it they are refused. Signatures are checked
+   * all the same: what this gives up is the protection against a mirror that hides newer packages.
+   */
+  acceptExpired?: string;
+  /** Of an RPM distribution: where its packages are, and what they are signed with. */
+  rpm?: {
+    /** The distribution's own mirror. */
+    mirror: string;
+    repositories: readonly Repository[];
+    /** Keys that its packages are signed with: files below this folder's rpm/keys, or of Debian's distribution-gpg-keys. */
+    keys: readonly ({ own: string } | { debian: string })[];
+  };
+};
+
+const PC = ['x86_64', 'aarch64'];
+const ALL = [...PC, 'loongarch64'];
+
+/** All ways in which people write an openEuler release: 22.03-LTS, 2203, 22.03LTS-SP1, openEuler-22.03-LTS_SP1 … */
+function openEulerAliases(version: string, pack: string): string[] {
+  const short = version.replace('.', '');
+  const heads = [short, version].flatMap((one) => [one, `${one}lts`, `${one}-lts`, `${one}_lts`]);
+  const names = pack === '' ? heads : heads.flatMap((head) => ['-', '_', ''].map((dash) => `${head}${dash}${pack}`));
+  const usual = `${version}-lts${pack && `-${pack}`}`;
+  return names.flatMap((one) => [one, `openeuler-${one}`]).filter((one) => one !== usual);
+}
+
+/** @param pack a service pack such as `SP1`, or '' for the release itself */
+function openEuler(version: string, pack: string, architectures: readonly string[]): Base {
+  const name = `${version}-LTS${pack && `-${pack}`}`;
+  const folder = `openEuler-${name}`;
+  return {
+    name,
+    distribution: 'openeuler',
+    family: 'rpm',
+    title: `openEuler ${name}`,
+    aliases: openEulerAliases(version, pack.toLowerCase()),
+    architectures,
+    rpm: {
+      mirror: 'https://repo.openeuler.org',
+      repositories: [
+        { id: 'OS', path: `${folder}/OS/{arch}/`, ifAbsent: 'all packages have to be in everything' },
+        { id: 'everything', path: `${folder}/everything/{arch}/`, ifAbsent: 'only the packages of OS can be used' },
+        {
+          id: 'update',
+          path: `${folder}/update/{arch}/`,
+          ifAbsent: 'no security updates are published for it, and the packages stay as they were released',
+        },
+      ],
+      keys: [{ own: 'openeuler-obs.asc' }, { own: 'openeuler-eulermaker.asc' }],
+    },
+  };
+}
+
+function centos(version: string, key: string): Base {
+  return {
+    name: `${version}-stream`,
+    distribution: 'centos',
+    family: 'rpm',
+    title: `CentOS Stream ${version}`,
+    aliases: [
+      version,
+      `stream${version}`,
+      `stream-${version}`,
+      `centos-${version}`,
+      `centos-${version}-stream`,
+      `centos-stream-${version}`,
+    ],
+    architectures: PC,
+    rpm: {
+      mirror: 'https://mirror.stream.centos.org',
+      repositories: ['BaseOS', 'AppStream', 'CRB'].map((id) => ({ id, path: `${version}-stream/${id}/{arch}/os/` })),
+      keys: [{ debian: key }],
+    },
+  };
+}
+
+/** For each distribution, the first that has an architecture is the one to take unless a release is named. */
+const BASES: readonly Base[] = [
+  {
+    name: 'trixie',
+    distribution: 'debian',
+    family: 'debian',
+    title: 'Debian 13 (trixie)',
+    aliases: ['13', 'debian-13', 'debian-trixie'],
+    architectures: PC,
+  },
+  {
+    name: 'forky',
+    distribution: 'debian',
+    family: 'debian',
+    title: 'Debian 14 (forky)',
+    aliases: ['14', 'debian-14', 'debian-forky'],
+    architectures: ALL,
+    acceptExpired:
+      'it is a testing release, valid for a week at a time, and mirrors that keep a fixed state of it fall behind',
+  },
+  openEuler('22.03', '', ALL),
+  ...['SP1', 'SP2', 'SP3', 'SP4'].map((pack) => openEuler('22.03', pack, PC)),
+  openEuler('24.03', '', ALL),
+  ...['SP1', 'SP2', 'SP3', 'SP4'].map((pack) => openEuler('24.03', pack, ALL)),
+  centos('9', 'centos/RPM-GPG-KEY-CentOS-Official'),
+  centos('10', 'centos/RPM-GPG-KEY-CentOS-Official-SHA256'),
+];
+
+/** The bases of a distribution, or of all of them, that have an architecture. */
+export function basesFor(row: Pick<Architecture, 'name'>, distribution?: string): Base[] {
+  return BASES.filter(
+    (base) =>
+      base.architectures.includes(row.name) && (distribution === undefined || base.distribution === distribution),
+  );
+}
+
+/** A release that is given by any of its names; undefined when there is none. */
+export function findBase(name: string): Base | undefined {
+  const wanted = name.trim().toLowerCase();
+  return BASES.find((base) => base.name.toLowerCase() === wanted || base.aliases.includes(wanted));
+}
+
+/** Edits between two words: letters put in, taken out, or changed. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [at, letter] of a.split('').entries()) {
+    const next = [at + 1];
+    for (let column = 1; column <= b.length; column += 1)
+      next.push(
+        Math.min(
+          (row[column] ?? 0) + 1,
+          (next[column - 1] ?? 0) + 1,
+          (row[column - 1] ?? 0) + (b[column - 1] === letter ? 0 : 1),
+        ),
+      );
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
+/** The base whose name is nearest to a misspelt one; undefined when none is near. */
+function nearest(name: string, bases: readonly Base[]): Base | undefined {
+  const wanted = name.toLowerCase();
+  const [best] = bases
+    .map((base) => ({
+      base,
+      edits: Math.min(...[base.name.toLowerCase(), ...base.aliases].map((one) => distance(wanted, one))),
+    }))
+    .toSorted((a, b) => a.edits - b.edits);
+  return best !== undefined && best.edits <= Math.min(2, wanted.length / 3) ? best.base : undefined;
+}
+
+/**
+ * The base that a build is made of.
+ * @param wanted `--release`; unless said, the first of the distribution that has the architecture
+ * @param distribution one that the release has to be of
+ * @throws Failure `UNKNOWN_RELEASE` that lists what there is for the architecture
+ */
+export function chooseBase(row: Pick<Architecture, 'name'>, wanted?: string, distribution?: string): Base {
+  const possible = basesFor(row, distribution);
+  const base = wanted === undefined ? possible[0] : findBase(wanted);
+  if (base !== undefined && possible.includes(base)) return base;
+  const isOther = distribution !== undefined && wanted !== undefined && base?.distribution !== distribution;
+  const of = isOther ? ` of ${distribution}` : '';
+  const near = wanted === undefined ? undefined : nearest(wanted, possible);
+  const list = (possible.length > 0 ? possible : basesFor(row)).map((one) => one.name).join(', ');
+  throw builderFailure('UNKNOWN_RELEASE', `${wanted ?? distribution ?? ''}${of} for ${row.name}`, {
+    hint: near === undefined ? `use one of ${list}` : `did you mean ${near.name}? There are ${list}`,
+  });
+}
