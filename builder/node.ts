@@ -13,6 +13,7 @@ import type { FileEntry } from './archive/entry.ts';
 import type { ElementPackage } from './element/element.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
+import { hostFailure } from './host/failures.ts';
 import { trimIcu } from './node/icu.ts';
 import { toolCommand } from './sysroot.ts';
 import { fileEntry } from './tree/tree.ts';
@@ -113,6 +114,7 @@ async function fetchedNode(host: BuilderHost, name: string, signal: AbortSignal)
   const { version, integrity } = await lockedPackage(name);
   const wanted = Buffer.from(integrity.slice('sha512-'.length), 'base64').toString('hex');
   const folder = await host.cache.directory('npm', wanted.slice(0, 64), async (temporary) => {
+    if (host.offline) throw hostFailure('OFFLINE', `${name}@${version} of npm is not in the cache`);
     const inbox = join(temporary, 'inbox');
     await mkdir(inbox);
     await host

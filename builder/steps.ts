@@ -1,8 +1,6 @@
-import { stat } from 'node:fs/promises';
-
 import { assemble } from './build.ts';
 import type { Context } from './context.ts';
-import type { BuilderHost, Download } from './host/door.ts';
+import { notDownloaded } from './host/download.ts';
 import { layersOf } from './initramfs.ts';
 import { packedBefore } from './layers.ts';
 import { selectPackages } from './select.ts';
@@ -15,18 +13,6 @@ export type PlannedStep = {
   /** What the cache saves of it; undefined where nothing of it is ever kept, or where it is not known yet. */
   cached?: string;
 };
-
-async function notDownloaded<T extends Download>(host: BuilderHost, items: readonly T[]): Promise<T[]> {
-  const found = await Promise.all(
-    items.map((one) =>
-      stat(host.cache.path('downloads', one.sha256)).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  return items.filter((_, index) => !found[index]);
-}
 
 /**
  * What a build would do, in its order, and what of it the cache has. Package lists are brought up to date, as a build does it;

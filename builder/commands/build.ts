@@ -48,7 +48,7 @@ async function build(program: Program, values: BuildValues, request: BuildReques
   try {
     const result = await buildRamdisk({
       ...request,
-      host: await openHost({ cache: values.cache }),
+      host: await openHost({ cache: values.cache, offline: values.offline }),
       progress,
       signal,
     });

@@ -64,6 +64,10 @@ export const BUILD_OPTIONS = {
     placeholder: 'DIR',
     help: `folder for downloads and finished layers (default: ${defaultCacheRoot({ HOME: '~' })})`,
   },
+  offline: {
+    type: 'boolean',
+    help: 'ask no network: package lists as the last build left them, packages from the cache',
+  },
   compress: {
     type: 'string',
     placeholder: 'METHOD',

@@ -28,7 +28,7 @@ export const planCommand = defineCommand({
     const progress = createProgress(progressMode({ json: values.json, isTerminal: stderr.isTTY }), stderr);
     try {
       for (const request of buildRequests(values, positionals)) {
-        const host = await openHost({ cache: values.cache });
+        const host = await openHost({ cache: values.cache, offline: values.offline });
         const context = await openContext({ ...request, host, progress, signal });
         const { steps, downloadBytes } = await plannedSteps(context);
         progress.finish();

@@ -120,15 +120,15 @@ async function prepare(folder: string, question: AptQuestion, settings: readonly
 }
 
 /** Several questions of one build need the lists only once. The folder's name tells mirror, release and architecture apart. */
-async function isFresh(stamp: string): Promise<boolean> {
+async function isFresh(stamp: string, milliseconds = 60_000): Promise<boolean> {
   const made = await stat(stamp).catch(() => undefined);
-  return made !== undefined && Date.now() - made.mtimeMs < 60_000 && made.mtimeMs <= Date.now();
+  return made !== undefined && Date.now() - made.mtimeMs < milliseconds && made.mtimeMs <= Date.now();
 }
 
 /**
  * Makes a private APT and brings its package lists up to date; APT itself checks their signatures with the Debian archive key.
  * @param folder its place in the cache; whoever calls this has it for itself
- * @throws Failure `MIRROR_UNREACHABLE`, `BAD_SIGNATURE`, `NO_KEYRING`, `MISSING_PROGRAM`
+ * @throws Failure `OFFLINE`, `MIRROR_UNREACHABLE`, `BAD_SIGNATURE`, `NO_KEYRING`, `MISSING_PROGRAM`
  */
 export async function openApt(
   host: BuilderHost,
@@ -141,6 +141,11 @@ export async function openApt(
     const { stdout } = await host.run(program, args, { signal: abort, env: { APT_CONFIG: join(folder, 'apt.conf') } });
     return stdout;
   };
+  if (host.offline) {
+    if (!(await isFresh(join(folder, 'updated'), Infinity)))
+      throw hostFailure('OFFLINE', `there are no package lists of ${question.mirror.main} for ${question.release}`);
+    return { ask, folder };
+  }
   if (await isFresh(join(folder, 'updated'))) return { ask, folder };
   try {
     await ask('apt-get', ['update', '-q'], signal);

@@ -21,4 +21,6 @@ export type BuilderHost = {
   start: Start;
   fetchBytes: FetchBytes;
   cache: Cache;
+  /** As `--offline`: nothing may ask the network; package lists are used as they are. */
+  offline: boolean;
 };

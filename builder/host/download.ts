@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 
 import type { BuilderHost, Download } from './door.ts';
 import { hostFailure } from './failures.ts';
@@ -78,6 +79,30 @@ export async function inParallel<T, R>(
   return results;
 }
 
+const isLocal = (url: string) => /^(file|copy):/.test(url);
+
+/** Those of the files that the cache does not have. */
+export async function notDownloaded<T extends Download>(host: BuilderHost, items: readonly T[]): Promise<T[]> {
+  const found = await Promise.all(
+    items.map((one) =>
+      stat(host.cache.path('downloads', one.sha256)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return items.filter((_, index) => !found[index]);
+}
+
+/** Says at once all that is missing, instead of failing on the first. */
+async function checkOffline(host: BuilderHost, items: readonly Download[]): Promise<void> {
+  if (!host.offline) return;
+  const missing = (await notDownloaded(host, items)).filter((one) => !isLocal(one.url));
+  if (missing.length === 0) return;
+  const names = missing.map((one) => `  ${basename(new URL(one.url).pathname)}`);
+  throw hostFailure('OFFLINE', `${missing.length} packages are not in the cache:\n${names.join('\n')}`);
+}
+
 /**
  * Brings files into the cache, several at a time, and checks each against its digest before it gets its name there.
  * @param onBytes running sum of received bytes; cached files count at once
@@ -88,6 +113,7 @@ export async function downloadAll(
   items: readonly Download[],
   options: { signal: AbortSignal; onBytes: (received: number) => void },
 ): Promise<string[]> {
+  await checkOffline(host, items);
   let received = 0;
   const count = (bytes: number) => options.onBytes((received += bytes));
   return inParallel(items, 4, options.signal, async (item, signal) => {

@@ -5,6 +5,10 @@ export const hostFailure = defineFailures({
     message: (detail) => `cannot download ${detail}`,
     hint: 'check that the mirror can be reached from here, or name another with --mirror URL',
   },
+  OFFLINE: {
+    message: (detail) => `cannot build without the network: ${detail}`,
+    hint: 'run it once without --offline',
+  },
   WRONG_DIGEST: {
     message: (detail) => `cannot use a download: ${detail}`,
     hint: 'the mirror is being updated or a proxy changed the file; try again in a few minutes, or use another --mirror',

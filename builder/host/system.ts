@@ -23,12 +23,13 @@ async function aptProxies(run: Run): Promise<{ httpProxy?: string; httpsProxy?: 
   return { ...(http && { httpProxy: http }), ...(https && { httpsProxy: https }) };
 }
 
-function fetcher(dispatcher: () => Promise<EnvHttpProxyAgent>): FetchBytes {
+function fetcher(dispatcher: () => Promise<EnvHttpProxyAgent>, offline: boolean): FetchBytes {
   return async function* fetchBytes(url, signal) {
     if (url.startsWith('file:') || url.startsWith('copy:')) {
       yield* createReadStream(fileURLToPath(url.replace(/^copy:/, 'file:')), { signal });
       return;
     }
+    if (offline) throw hostFailure('OFFLINE', `${url} is not in the cache`);
     try {
       const { statusCode, body } = await request(url, { signal, dispatcher: await dispatcher() });
       if (statusCode !== 200) {
@@ -46,8 +47,10 @@ function fetcher(dispatcher: () => Promise<EnvHttpProxyAgent>): FetchBytes {
 /**
  * This machine as the builder sees it.
  * @param options.cache folder of the cache; `~/.cache/ingot` unless said
+ * @param options.offline refuses to fetch anything but files of this machine
  */
-export async function openHost(options: { cache?: string | undefined } = {}): Promise<BuilderHost> {
+export async function openHost(options: { cache?: string | undefined; offline?: boolean } = {}): Promise<BuilderHost> {
+  const offline = options.offline ?? false;
   let agent: Promise<EnvHttpProxyAgent> | undefined;
   const dispatcher = () =>
     (agent ??= aptProxies(systemRun).then(
@@ -56,7 +59,8 @@ export async function openHost(options: { cache?: string | undefined } = {}): Pr
   return {
     run: systemRun,
     start: systemStart,
-    fetchBytes: fetcher(dispatcher),
+    offline,
+    fetchBytes: fetcher(dispatcher, offline),
     cache: await openCache(options.cache ?? defaultCacheRoot()),
   };
 }

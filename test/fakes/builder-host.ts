@@ -16,6 +16,7 @@ export async function fakeBuilderHost(parts: Partial<BuilderHost> = {}): Promise
       throw new Error(`nothing fetches ${url} in this test`);
     },
     cache: await openCache(folder),
+    offline: false,
     ...parts,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
