@@ -2,7 +2,7 @@
 export type ElfFlags = { mask: number; value: number };
 
 /** What a kernel image is, by its first bytes; `builder/kernel/image.ts` tells them apart. */
-export type KernelForm = 'bzImage' | 'Image' | 'zboot' | 'pe';
+export type KernelForm = 'bzImage' | 'Image' | 'gzip' | 'zboot' | 'pe';
 
 /**
  * One row for each architecture: every name that the outside world has for it. No other file has an architecture's name in
@@ -38,6 +38,8 @@ export type Architecture = {
   /** Debian's kernel package, and the forms in which its image may come. */
   kernelPackage: string;
   kernelForms: readonly KernelForm[];
+  /** The form that is gzip'ed for NAME.kernel, because it is not compressed and QEMU, GRUB and iPXE unpack it. */
+  gzippedKernelForm?: KernelForm;
   /** Debian's package (for hosts of other architectures, too) with a `strip` that knows it, and that program's name. */
   binutilsPackage: string;
   strip: string;
@@ -99,7 +101,8 @@ const ARCHITECTURES: readonly Architecture[] = [
     loader: '/lib/ld-linux-aarch64.so.1',
     elf: { machine: 183, flags: ANY_FLAGS, moduleFlags: ANY_FLAGS },
     kernelPackage: 'linux-image-arm64',
-    kernelForms: ['Image', 'zboot'],
+    kernelForms: ['Image', 'gzip', 'zboot'],
+    gzippedKernelForm: 'Image',
     binutilsPackage: 'binutils-aarch64-linux-gnu',
     strip: 'aarch64-linux-gnu-strip',
     boot: {

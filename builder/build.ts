@@ -7,14 +7,14 @@ import { type BuildOptions, type Context, openContext } from './context.ts';
 import type { DebianPackage } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import { packLayers } from './initramfs.ts';
-import { checkKernelForm, KERNEL_HEAD_BYTES } from './kernel/image.ts';
+import { KERNEL_IMAGE_TOOL_PACKAGES, servedKernel } from './kernel/image.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
 import { trimIcuLibraries } from './node/icu.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { toolSysroot } from './sysroot.ts';
-import { entryBytes, readEntry } from './tree/bytes.ts';
+import { entryBytes } from './tree/bytes.ts';
 import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { mergeParts } from './tree/tree.ts';
@@ -41,10 +41,8 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }
 
-/** Refuses a kernel that cannot start here, or cannot unpack what it is going to get. */
-async function checkKernel({ options, row, compression }: Context, kernel: KernelTree): Promise<void> {
-  for await (const head of readEntry({ ...kernel.image, size: Math.min(kernel.image.size, KERNEL_HEAD_BYTES) }))
-    checkKernelForm(head, row);
+/** Refuses a kernel that cannot unpack what it is going to get. */
+async function checkKernel({ options, compression }: Context, kernel: KernelTree): Promise<void> {
   const configuration = kernel.configuration && Buffer.from(await entryBytes(kernel.configuration)).toString('utf8');
   if (!checkUnpacks(compression, configuration, kernel.version))
     options.progress.log(
@@ -52,16 +50,17 @@ async function checkKernel({ options, row, compression }: Context, kernel: Kerne
     );
 }
 
-async function takeKernel(context: Context, packages: Packages, tools: string): Promise<KernelTree> {
-  const { options, plan } = context;
+async function takeKernel(context: Context, packages: Packages, tools: string) {
+  const { options, row, plan } = context;
   const { host, progress, signal } = options;
   if (packages.kernel.length === 0) throw builderFailure('CANNOT_PACK', `${plan.kernelPackage} brought no kernel`);
   progress.update({ phase: 'select kernel modules' });
   const names = plan.modules.map((one) => one.name);
   const kernel = await selectModules(host, packages.kernel, names, tools, signal);
   await checkKernel(context, kernel);
+  const served = await servedKernel(host, kernel.image, row, tools, signal);
   if (kernel.absent.length > 0) progress.log(`Linux ${kernel.version} has no module ${kernel.absent.join(', ')}`);
-  return kernel;
+  return { ...kernel, served };
 }
 
 /** Everything that goes into the initramfs and the kernel beside it: fetched, unpacked, chosen, merged and checked. */
@@ -72,6 +71,7 @@ export async function assemble(context: Context, selection: Selection<DebianPack
     host,
     packages: [
       ...KERNEL_TOOL_PACKAGES,
+      ...KERNEL_IMAGE_TOOL_PACKAGES,
       ...compression.packages,
       ...(row.nodePackage === undefined ? [] : [row.binutilsPackage]),
     ],

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
 import { CHECKOUT } from './agent.ts';
+import type { FileEntry } from './archive/entry.ts';
 import type { Context } from './context.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
@@ -11,7 +12,12 @@ import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
 import { readEntry } from './tree/bytes.ts';
 
 /** What a build has made before it writes anything. */
-export type Made = Pick<ManifestFacts, 'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'>;
+export type Made = Pick<
+  ManifestFacts,
+  'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'
+> & {
+  kernel: { /** The image as loaders get it. */ served: FileEntry };
+};
 
 export type BuildResult = {
   kernel: OutputFile;
@@ -41,7 +47,7 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
   const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`);
   const base = resolve(options.output ?? `ingot-${row.name}`);
   const { signal } = options;
-  const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.image), signal);
+  const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.served), signal);
   const initramfs = await writeOutput(`${base}.initramfs`, () => initramfsPieces(front, layers), signal);
   const manifest = await makeManifest({
     ...made,

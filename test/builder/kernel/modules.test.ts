@@ -96,7 +96,8 @@ describe('kernel images', () => {
     [{ 0: 'MZ', 0x38: 'ARM\u0064' }, 'Image'],
     [{ 0: 'MZ', 4: 'zimg' }, 'zboot'],
     [{ 0: 'MZ' }, 'pe'],
-    [{ 0: '\u001F\u008B' }, undefined],
+    [{ 0: '\u001F\u008B' }, 'gzip'],
+    [{ 0: 'BZh9' }, undefined],
   ])('%j is %s', (marks, form) => {
     expect(kernelForm(head(marks))).toBe(form);
   });
@@ -106,7 +107,7 @@ describe('kernel images', () => {
     if (row === undefined) throw new Error('no row');
     checkKernelForm(head({ 0: 'MZ', 4: 'zimg' }), row);
     expect(() => checkKernelForm(head({ 0x2_02: 'HdrS' }), row)).toThrow(
-      'is bzImage, and aarch64 starts Image or zboot',
+      'is bzImage, and aarch64 starts Image or gzip or zboot',
     );
     expect(() => checkKernelForm(head({}), row)).toThrow('of an unknown form');
   });
