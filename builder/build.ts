@@ -1,19 +1,22 @@
 import { join, resolve } from 'node:path';
 
+import { hostArchitecture } from '../arch/table.ts';
 import { CHECKOUT } from './agent.ts';
 import { checkElfFiles } from './check.ts';
 import { checkUnpacks } from './compression.ts';
 import { type BuildOptions, type Context, openContext } from './context.ts';
+import { findMirror, type Mirror } from './debian/mirror.ts';
 import type { DebianPackage } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import { packLayers } from './initramfs.ts';
 import { KERNEL_IMAGE_TOOL_PACKAGES, servedKernel } from './kernel/image.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
+import { lockedTools } from './lock.ts';
 import { trimIcuLibraries } from './node/icu.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
-import { toolSysroot } from './sysroot.ts';
+import { layOutTools, resolveTools } from './sysroot.ts';
 import { entryBytes } from './tree/bytes.ts';
 import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
@@ -63,11 +66,14 @@ async function takeKernel(context: Context, packages: Packages, tools: string) {
   return { ...kernel, served };
 }
 
-/** Everything that goes into the initramfs and the kernel beside it: fetched, unpacked, chosen, merged and checked. */
-export async function assemble(context: Context, selection: Selection<DebianPackage>) {
-  const { options, row, plan, compression } = context;
+/** The tools that a build runs: those that are locked, or what the tools' own release has now. */
+async function chooseTools({ options, row, compression, lock }: Context, mirror: Mirror): Promise<DebianPackage[]> {
   const { host, progress, signal } = options;
-  const tools = await toolSysroot({
+  const locked = lock && lockedTools(lock, hostArchitecture()?.debian ?? '', mirror);
+  if (locked !== undefined) return locked;
+  if (lock !== undefined)
+    progress.log('the locked tools are for machines of another architecture: newer ones are used');
+  return resolveTools({
     host,
     packages: [
       ...KERNEL_TOOL_PACKAGES,
@@ -79,14 +85,26 @@ export async function assemble(context: Context, selection: Selection<DebianPack
     progress,
     signal,
   });
+}
+
+/** Everything that goes into the initramfs and the kernel beside it: fetched, unpacked, chosen, merged and checked. */
+export async function assemble(context: Context, selection: Selection<DebianPackage>) {
+  const { options, plan } = context;
+  const { host, progress, signal } = options;
+  const toolMirror = await findMirror(options.mirror ?? []);
+  const toolPackages = await chooseTools(context, toolMirror);
+  const tools = await layOutTools({ host, progress, signal }, toolPackages);
   const packages = await fetchSelection(context, selection);
   const kernel = await takeKernel(context, packages, tools);
   const merged = await mergeTree(context, kernel, packages, tools);
   return {
     ...merged,
     tools,
+    toolPackages,
+    toolMirror,
     kernel,
     packages: [...packages.main, ...packages.firmware],
+    firmwarePackages: packages.firmware.map((one) => one.name),
     kernelPackage: packages.kernel.find((one) => one.entries.includes(kernel.image))?.name ?? plan.kernelPackage,
   };
 }

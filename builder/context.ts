@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 import { ARCHITECTURE_NAMES, type Architecture, findArchitecture, hostArchitecture } from '../arch/table.ts';
 import type { Progress } from '../cli/progress.ts';
 import { type Base, chooseBase } from './bases.ts';
@@ -7,6 +9,8 @@ import type { Element } from './element/element.ts';
 import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
+import { checkLock, elementDigests, type Lock, readLock } from './lock.ts';
+import { lockedNode } from './node.ts';
 import { makePlan, type Plan } from './plan.ts';
 
 export type BuildOptions = {
@@ -22,7 +26,7 @@ export type BuildOptions = {
   /** As `--mirror`; the host's own APT sources unless said. */
   mirror?: readonly string[];
   /** Elements to put in besides what they need; `agent` unless said. */
-  elements?: readonly string[];
+  elements?: readonly string[] | undefined;
   /** Folders with elements besides those that come with Ingot; the first that has a name wins. */
   elementsPath?: readonly string[];
   /** Packages to put in whole besides those of the elements. */
@@ -31,6 +35,8 @@ export type BuildOptions = {
   maxBytes?: number | undefined;
   /** As `--compress`; zstd at its release level unless said. */
   compress?: string | undefined;
+  /** Build what this manifest locks instead of resolving packages; true for that of the output itself. */
+  lock?: string | boolean | undefined;
   /** Show each command that a hook runs. */
   trace?: boolean;
   /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */
@@ -47,6 +53,11 @@ export type Context = {
   mirror: Mirror;
   plan: Plan;
   compression: Compression;
+  /** What was asked for, by names. */
+  request: Lock['request'];
+  /** Digests of the plan's elements. */
+  digests: Lock['elements'];
+  lock: Lock | undefined;
 };
 
 /** Packages that were asked for by name, as an element of their own. */
@@ -56,21 +67,45 @@ function wishes(packages: readonly string[]): Element[] {
   return [{ name: 'command-line', summary: reason, packages: packages.map((name) => ({ name, reason })) }];
 }
 
+const defaultArch = () => hostArchitecture()?.name ?? process.arch;
+
+/** Where the results of a build go, without their endings. */
+export function outputBase(options: BuildOptions, arch: string): string {
+  return resolve(options.output ?? `ingot-${arch}`);
+}
+
+async function findLock(options: BuildOptions): Promise<{ lock: Lock; path: string } | undefined> {
+  if (options.lock === undefined || options.lock === false) return undefined;
+  const arch = options.arch ?? defaultArch();
+  const own = `${outputBase(options, findArchitecture(arch)?.name ?? arch)}.manifest.json`;
+  const path = options.lock === true ? own : options.lock;
+  return { lock: await readLock(path), path };
+}
+
 /**
  * Looks up what a build is of, without touching the network.
- * @throws Failure `UNKNOWN_ARCH`, `UNKNOWN_RELEASE`, `NO_MIRROR`, `ELEMENT_INVALID`
+ * @throws Failure `UNKNOWN_ARCH`, `UNKNOWN_RELEASE`, `NO_MIRROR`, `ELEMENT_INVALID`, `NO_LOCK`, `LOCK_MISMATCH`
  */
 export async function openContext(options: BuildOptions): Promise<Context> {
-  const arch = options.arch ?? hostArchitecture()?.name ?? process.arch;
+  const locked = await findLock(options);
+  const arch = options.arch ?? locked?.lock.arch ?? defaultArch();
   const row = findArchitecture(arch);
   if (row === undefined)
     throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });
-  const release = chooseBase(row, options.release, options.distribution);
+  const release = chooseBase(row, options.release ?? locked?.lock.release, options.distribution);
   if (release.family !== 'debian')
     throw builderFailure('CANNOT_RESOLVE', `${release.title} is made of RPM packages, which are not built from yet`);
-  const compression = parseCompression(options.compress);
+  const compression = parseCompression(options.compress ?? locked?.lock.initramfs.compression);
   const mirror = await findMirror(options.mirror ?? []);
-  const elements = await expandElements(options.elements ?? ['agent']);
-  const plan = makePlan([...elements, ...wishes(options.packages ?? [])], row);
-  return { options, row, release, mirror, plan, compression };
+  const request = {
+    elements: [...(options.elements ?? locked?.lock.request.elements ?? ['agent'])],
+    packages: [...(options.packages?.length ? options.packages : (locked?.lock.request.packages ?? []))],
+  };
+  const elements = await expandElements(request.elements);
+  const plan = makePlan([...elements, ...wishes(request.packages)], row);
+  const digests = await elementDigests(plan.elements);
+  const node = { version: '', ...(await lockedNode(row)) };
+  if (locked !== undefined)
+    checkLock(locked.lock, { arch: row.name, release: release.name, elements: digests, node }, locked.path);
+  return { options, row, release, mirror, plan, compression, request, digests, lock: locked?.lock };
 }

@@ -24,6 +24,18 @@ export const builderFailure = defineFailures({
     message: (detail) => `cannot choose packages: ${detail}`,
     hint: 'check the spelling of the package, and that the mirror carries this release',
   },
+  NO_LOCK: {
+    message: (detail) => `cannot use as a lock ${detail}`,
+    hint: 'build once without --locked: NAME.manifest.json is the lock of that build',
+  },
+  LOCK_MISMATCH: {
+    message: (detail) => `cannot build what ${detail}`,
+    hint: 'build without --locked to lock what there is now',
+  },
+  LOCKED_PACKAGE_GONE: {
+    message: (detail) => `cannot get a package that is locked: ${detail}`,
+    hint: 'use a mirror that keeps old packages, or build without --locked to lock newer ones',
+  },
   CANNOT_UNPACK: {
     message: (detail) => `cannot unpack ${detail}`,
     hint: 'remove the file from the cache and build again; if it fails again, the disk or the mirror is bad',

@@ -1,9 +1,12 @@
 import type { Base } from './bases.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
+import type { Mirror } from './debian/mirror.ts';
+import type { DebianPackage } from './debian/resolve.ts';
 import type { Architecture } from '../arch/table.ts';
 import type { Element } from './element/element.ts';
 import type { FinishedLayer, Front } from './initramfs.ts';
 import type { KernelTree } from './kernel/modules.ts';
+import { type Lock, type LockedPackage, lockPackages } from './lock.ts';
 import type { OutputFile } from './output.ts';
 import { packageOwners, type Plan } from './plan.ts';
 import { FOLDER_OWNER, type Tree } from './tree/tree.ts';
@@ -11,32 +14,35 @@ import { layerUsage, type Usage } from './usage.ts';
 
 /** What `NAME.manifest.json` says. It has no times and no places, so that the same inputs give the same file. */
 export type Manifest = {
-  format: 1;
+  format: 2;
   ingot: string;
   arch: string;
   release: string;
   /** The release for people: `Debian 13 (trixie)`. */
   base: string;
-  elements: { name: string; summary: string }[];
+  /** What was asked for; all else follows from it. */
+  request: { elements: string[]; packages: string[] };
+  elements: { name: string; summary: string; /** Of its declaration and its files. */ sha256: string }[];
   kernel: { version: string; bytes: number; sha256: string };
   initramfs: {
     bytes: number;
     unpackedBytes: number;
     sha256: string;
+    /** As `--compress`. */
+    compression: string;
     layers: { name: string; bytes: number; unpackedBytes: number; sha256: string }[];
   };
-  packages: {
-    name: string;
-    version: string;
-    architecture: string;
-    sha256: string;
+  packages: (LockedPackage & {
     element: string;
     reason?: string;
     /** How much of it is in the ramdisk. */
     files: number;
     installedBytes: number;
-  }[];
-  node: string;
+  })[];
+  /** The Node that runs the agent, and the npm package that it comes from, if any. */
+  node: Lock['node'];
+  /** Packages of the tools that the build ran; nothing of them is in the ramdisk. */
+  tools: LockedPackage[];
   modules: { included: string[]; /** Asked for by an element, and unknown to this kernel. */ absent: string[] };
   firmware: { missing: string[] };
   /** Where the bytes of kernel and initramfs go; they add up to `total`. */
@@ -58,7 +64,7 @@ function installedBySource(tree: Tree): Map<string, Installed> {
 
 /** One row for each package that was resolved; those of which nothing is left say so with zeros. */
 export function packageRows(
-  packages: readonly UnpackedPackage[],
+  packages: readonly LockedPackage[],
   owners: ReadonlyMap<string, string>,
   elements: readonly Element[],
   tree: Tree,
@@ -70,10 +76,7 @@ export function packageRows(
   return packages.map((one) => {
     const reason = reasons.get(one.name);
     return {
-      name: one.name,
-      version: one.version,
-      architecture: one.architecture,
-      sha256: one.sha256,
+      ...one,
       element: owners.get(one.name) ?? 'kernel',
       ...(reason !== undefined && { reason }),
       ...(installed.get(one.name) ?? { files: 0, installedBytes: 0 }),
@@ -87,12 +90,20 @@ export type ManifestFacts = {
   release: Base;
   plan: Plan;
   packages: readonly UnpackedPackage[];
+  /** Names of those that are there for their firmware files alone. */
+  firmwarePackages: readonly string[];
+  toolPackages: readonly DebianPackage[];
+  mirror: Mirror;
+  toolMirror: Mirror;
+  request: Manifest['request'];
+  digests: Lock['elements'];
+  compression: string;
+  lock: Lock | undefined;
   tree: Tree;
   kernel: KernelTree;
   kernelPackage: string;
   missingFirmware: string[];
-  /** Version of the Node that went in. */
-  node: string;
+  node: Lock['node'];
   kernelFile: OutputFile;
   initramfs: OutputFile;
   front: Front;
@@ -116,29 +127,51 @@ async function usageRows({ kernelPackage, kernelFile, front, layers, tree }: Man
   ].toSorted((a, b) => b.bytes - a.bytes || (a.source < b.source ? -1 : 1));
 }
 
+/** Of a locked package, where it was found; the rest is the same anyway. */
+function pickLocked(one: LockedPackage | undefined): Pick<LockedPackage, 'path' | 'archive'> | undefined {
+  if (one === undefined) return undefined;
+  return { path: one.path, ...(one.archive && { archive: one.archive }) };
+}
+
 /** The manifest of a finished build. */
 export async function makeManifest(facts: ManifestFacts): Promise<Manifest> {
   const { ingot, row, release, plan, packages, tree, kernel, kernelFile, initramfs, front, layers } = facts;
+  // What is locked stays locked as it was, whatever mirror it came from this time.
+  const before = new Map(
+    [...(facts.lock?.packages ?? []), ...(facts.lock?.tools ?? [])].map((one) => [one.sha256, one]),
+  );
+  const lock = (some: readonly DebianPackage[], mirror: Mirror): LockedPackage[] =>
+    lockPackages(some, mirror).map((one) => ({ ...one, ...pickLocked(before.get(one.sha256)) }));
+  const locked = lock(packages, facts.mirror).map((one): LockedPackage =>
+    facts.firmwarePackages.includes(one.name) ? { ...one, firmware: true } : one,
+  );
   const frontBytes = front.bytes.byteLength;
   return {
-    format: 1,
+    format: 2,
     ingot,
     arch: row.name,
     release: release.name,
     base: release.title,
-    elements: plan.elements.map(({ name, summary }) => ({ name, summary })),
+    request: facts.request,
+    elements: plan.elements.map(({ name, summary }, index) => ({
+      name,
+      summary,
+      sha256: facts.digests[index]?.sha256 ?? '',
+    })),
     kernel: { version: kernel.version, bytes: kernelFile.bytes, sha256: kernelFile.sha256 },
     initramfs: {
       bytes: initramfs.bytes,
       unpackedBytes: layers.reduce((sum, one) => sum + one.unpackedBytes, frontBytes),
       sha256: initramfs.sha256,
+      compression: facts.compression,
       layers: [
         { name: 'front', bytes: frontBytes, unpackedBytes: frontBytes, sha256: front.sha256 },
         ...layers.map(({ name, bytes, unpackedBytes, sha256 }) => ({ name, bytes, unpackedBytes, sha256 })),
       ],
     },
-    packages: packageRows(packages, packageOwners(plan, packages), plan.elements, tree),
+    packages: packageRows(locked, packageOwners(plan, packages), plan.elements, tree),
     node: facts.node,
+    tools: lock(facts.toolPackages, facts.toolMirror),
     modules: { included: kernel.modules.map((one) => one.name), absent: kernel.absent },
     firmware: { missing: facts.missingFirmware },
     usage: { total: kernelFile.bytes + initramfs.bytes, rows: await usageRows(facts) },

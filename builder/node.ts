@@ -66,6 +66,15 @@ async function lockedPackage(name: string): Promise<Locked> {
   return { version, integrity };
 }
 
+/** What the lock file says about the Node of an architecture that npm has one for; nothing for others. */
+export async function lockedNode(
+  row: Architecture,
+): Promise<{ version?: string; npm?: { name: string; integrity: string } }> {
+  if (row.nodePackage === undefined) return {};
+  const { version, integrity } = await lockedPackage(row.nodePackage);
+  return { version, npm: { name: row.nodePackage, integrity } };
+}
+
 /** The installed copy of an npm package; npm leaves out those for other architectures. */
 async function installedNode(name: string): Promise<{ binary: string; version: string } | undefined> {
   try {

@@ -1,20 +1,29 @@
 import { readFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { CHECKOUT } from './agent.ts';
 import type { FileEntry } from './archive/entry.ts';
-import type { Context } from './context.ts';
+import { type Context, outputBase } from './context.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
-import { DEBIAN_NODE, pinnedNode } from './node.ts';
+import { changedParts } from './lock.ts';
+import { DEBIAN_NODE, lockedNode, pinnedNode } from './node.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
 import { readEntry } from './tree/bytes.ts';
 
 /** What a build has made before it writes anything. */
 export type Made = Pick<
   ManifestFacts,
-  'packages' | 'kernelPackage' | 'kernel' | 'tree' | 'missingFirmware' | 'layers'
+  | 'packages'
+  | 'firmwarePackages'
+  | 'toolPackages'
+  | 'toolMirror'
+  | 'kernelPackage'
+  | 'kernel'
+  | 'tree'
+  | 'missingFirmware'
+  | 'layers'
 > & {
   kernel: { /** The image as loaders get it. */ served: FileEntry };
 };
@@ -45,7 +54,7 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
   options.progress.update({ phase: 'write results' });
   const ingot = await ownVersion();
   const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`);
-  const base = resolve(options.output ?? `ingot-${row.name}`);
+  const base = outputBase(options, row.name);
   const { signal } = options;
   const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.served), signal);
   const initramfs = await writeOutput(`${base}.initramfs`, () => initramfsPieces(front, layers), signal);
@@ -55,11 +64,18 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
     row,
     release,
     plan,
-    node: await nodeVersion(context, made.packages),
+    mirror: context.mirror,
+    request: context.request,
+    digests: context.digests,
+    compression: context.compression.name,
+    lock: context.lock,
+    node: { ...(await lockedNode(row)), version: await nodeVersion(context, made.packages) },
     kernelFile,
     initramfs,
     front,
   });
+  for (const part of context.lock ? changedParts(context.lock, manifest) : [])
+    options.progress.log(`${part}: other bytes than the locked build has`);
   const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
   const manifestFile = await writeOutputText(`${base}.manifest.json`, text, signal);
   const sums = [kernelFile, initramfs, manifestFile].map((one) => ({ name: basename(one.path), sha256: one.sha256 }));

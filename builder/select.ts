@@ -1,13 +1,16 @@
+import { reasonOf } from '../system/failure.ts';
 import type { Context } from './context.ts';
 import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
 import { type DebianPackage, expiredSuites, resolvePackages } from './debian/resolve.ts';
+import { builderFailure } from './failures.ts';
 import { isKernelPackage } from './kernel/modules.ts';
+import { lockedSelection } from './lock.ts';
 
 /** Packages that a build needs; firmware apart, because a mirror may lack that archive area. */
 export type Selection<T> = { main: T[]; firmware: T[] };
 
 /**
- * Lets the distribution's solver choose the packages of a plan, from signed lists.
+ * Lets the distribution's solver choose the packages of a plan, from signed lists; or takes those that are locked.
  * @throws Failure of `resolvePackages`
  */
 export async function selectPackages({
@@ -16,7 +19,9 @@ export async function selectPackages({
   release,
   mirror,
   plan,
+  lock,
 }: Context): Promise<Selection<DebianPackage>> {
+  if (lock !== undefined) return lockedSelection(lock, mirror);
   const { host, progress, signal } = options;
   const question = { mirror, release: release.name, architecture: row.debian };
   progress.update({ phase: 'resolve packages', message: `${release.name} from ${mirror.main}` });
@@ -38,12 +43,28 @@ export async function selectPackages({
   return { main, firmware };
 }
 
+/** Names the locked package that a mirror does not give. */
+function explainGone(error: unknown, packages: readonly DebianPackage[]): unknown {
+  if ((error as { code?: string }).code !== 'DOWNLOAD_FAILED') return error;
+  const reason = reasonOf(error);
+  const gone = packages.find((one) => reason.includes(one.url));
+  if (gone === undefined) return error;
+  return builderFailure('LOCKED_PACKAGE_GONE', `${gone.name} ${gone.version}: ${reason}`, { cause: error });
+}
+
 /** The same packages, fetched and unpacked in the cache; the kernel's are told from the others. */
 export async function fetchSelection(
-  { options: { host, progress, signal } }: Context,
+  {
+    options: { host, progress, signal },
+    lock,
+  }: { options: Pick<Context['options'], 'host' | 'progress' | 'signal'>; lock?: Context['lock'] },
   { main, firmware }: Selection<DebianPackage>,
 ): Promise<Selection<UnpackedPackage> & { kernel: UnpackedPackage[] }> {
-  const fetched = await fetchPackages(host, [...main, ...firmware], progress, signal);
+  const all = [...main, ...firmware];
+  const fetched = await fetchPackages(host, all, progress, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw lock === undefined ? error : explainGone(error, all);
+  });
   const unpacked = fetched.slice(0, main.length);
   return {
     main: unpacked,

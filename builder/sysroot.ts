@@ -8,7 +8,7 @@ import type { Entry, FileEntry } from './archive/entry.ts';
 import { fetchPackages } from './debian/fetch.ts';
 import { findMirror } from './debian/mirror.ts';
 import { MERGED_FOLDERS } from './debian/paths.ts';
-import { resolvePackages } from './debian/resolve.ts';
+import { type DebianPackage, resolvePackages } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
 
@@ -84,17 +84,13 @@ async function materialise(entries: readonly Entry[], root: string, signal: Abor
   }
 }
 
-/**
- * A folder with Debian packages and all that they depend on, unpacked without scripts and without root: a place to take tools
- * from, whatever release the host has. Programs in it run by their own loader, see `toolCommand`.
- * @returns absolute path of the folder, in the cache; never changed once made
- */
-export async function toolSysroot(options: SysrootOptions): Promise<string> {
+/** The packages of a tool tree, as APT chooses them. */
+export async function resolveTools(options: SysrootOptions): Promise<DebianPackage[]> {
   const { host, signal, progress } = options;
   const row = options.arch === undefined ? hostArchitecture() : findArchitecture(options.arch);
   if (row === undefined) throw builderFailure('UNKNOWN_ARCH', options.arch ?? process.arch);
   progress.update({ phase: 'resolve tool packages', message: options.packages.join(' ') });
-  const packages = await resolvePackages(
+  return resolvePackages(
     host,
     {
       mirror: await findMirror(options.mirror ?? []),
@@ -105,6 +101,13 @@ export async function toolSysroot(options: SysrootOptions): Promise<string> {
     },
     signal,
   );
+}
+
+/** Unpacks packages into a folder of the cache, unless an earlier build did. */
+export async function layOutTools(
+  { host, progress, signal }: Pick<SysrootOptions, 'host' | 'progress' | 'signal'>,
+  packages: readonly DebianPackage[],
+): Promise<string> {
   const digest = createHash('sha256')
     .update(JSON.stringify([FORMAT, packages.map((one) => one.sha256)]))
     .digest('hex');
@@ -117,6 +120,15 @@ export async function toolSysroot(options: SysrootOptions): Promise<string> {
       signal,
     );
   });
+}
+
+/**
+ * A folder with Debian packages and all that they depend on, unpacked without scripts and without root: a place to take tools
+ * from, whatever release the host has. Programs in it run by their own loader, see `toolCommand`.
+ * @returns absolute path of the folder, in the cache; never changed once made
+ */
+export async function toolSysroot(options: SysrootOptions): Promise<string> {
+  return layOutTools(options, await resolveTools(options));
 }
 
 /**

@@ -64,6 +64,10 @@ export const BUILD_OPTIONS = {
     placeholder: 'DIR',
     help: `folder for downloads and finished layers (default: ${defaultCacheRoot({ HOME: '~' })})`,
   },
+  locked: {
+    type: 'boolean',
+    help: 'build what NAME.manifest.json locks, or the manifest that is named beside it: the same packages, not the newest',
+  },
   offline: {
     type: 'boolean',
     help: 'ask no network: package lists as the last build left them, packages from the cache',
@@ -124,6 +128,14 @@ function checkOutput(output: string | undefined): void {
     throw usageFailure(`cannot use --output ${output ?? ''}: it is the start of a file name`, 'such as -o out/ingot');
 }
 
+/** The manifest after `--locked`, if one is named; true for the output's own. */
+function lockOf(values: BuildValues, positionals: readonly string[]): string | boolean {
+  if (!values.locked) return false;
+  const files = positionals.filter((word) => word.endsWith('.json'));
+  if (files.length > 1) throw usageFailure(`cannot build from ${files.join(' and ')} at once`);
+  return files[0] ?? true;
+}
+
 function architectures(values: BuildValues, env: NodeJS.ProcessEnv): (string | undefined)[] {
   const wanted = names(values.arch);
   if (wanted.some((name) => name.toLowerCase() === 'all')) return [...ARCHITECTURE_NAMES];
@@ -141,15 +153,17 @@ function architectures(values: BuildValues, env: NodeJS.ProcessEnv): (string | u
  */
 export function buildRequests(
   given: BuildValues,
-  words: readonly string[],
+  givenWords: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): BuildRequest[] {
-  const [values, positionals] = withExtraArguments(given, words);
+  const [values, positionals] = withExtraArguments(given, givenWords);
   checkOutput(values.output);
-  const bases = [...new Set(positionals.flatMap((word) => DISTRIBUTIONS[word] ?? []))];
+  const lock = lockOf(values, positionals);
+  const words = positionals.filter((word) => word !== lock);
+  const bases = [...new Set(words.flatMap((word) => DISTRIBUTIONS[word] ?? []))];
   if (bases.length > 1)
     throw usageFailure(`cannot build from ${bases.join(' and ')} at once`, 'name one of them, or run it once for each');
-  const elements = names([...positionals.filter((word) => DISTRIBUTIONS[word] === undefined), ...values.element]);
+  const elements = names([...words.filter((word) => DISTRIBUTIONS[word] === undefined), ...values.element]);
   const archs = architectures(values, env);
   const mirror = values.mirror.length > 0 ? values.mirror : names([env['DIB_DISTRIBUTION_MIRROR'] ?? '']);
   const paths = values['elements-path'].length > 0 ? values['elements-path'] : [env['ELEMENTS_PATH'] ?? ''];
@@ -157,13 +171,15 @@ export function buildRequests(
     arch,
     distribution: bases[0],
     release: values.release ?? (env['DIB_RELEASE'] || undefined),
-    elements: ['agent', ...elements],
+    // Without other wishes, a lock says itself what was asked for.
+    elements: lock !== false && elements.length === 0 ? undefined : ['agent', ...elements],
     elementsPath: paths.flatMap((path) => path.split(':')).filter(Boolean),
     packages: names(values.package),
     output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
     mirror,
     maxBytes: values['max-size'] === undefined ? undefined : sizeBytes('max-size', values['max-size']),
     compress: values.compress,
+    lock,
     agentEntry: values.agent,
     trace: values.trace,
   }));
