@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { hostArchitecture } from '../arch/table.ts';
 import { CHECKOUT } from './agent.ts';
 import { checkElfFiles } from './check.ts';
+import { checkElements } from './checks.ts';
 import { checkUnpacks } from './compression.ts';
 import { type BuildOptions, type Context, openContext } from './context.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
@@ -41,6 +42,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
   const tree = mergeParts(parts, anyMatcher(plan.prune));
   await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);
+  checkElements(plan.elements, tree);
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }
 

@@ -6,12 +6,12 @@ import { type Base, chooseBase } from './bases.ts';
 import { type Compression, parseCompression } from './compression.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
 import type { Element } from './element/element.ts';
-import { expandElements } from './elements.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
 import { checkLock, elementDigests, type Lock, readLock } from './lock.ts';
 import { lockedNode } from './node.ts';
 import { makePlan, type Plan } from './plan.ts';
+import { settleElements } from './settle.ts';
 
 export type BuildOptions = {
   host: BuilderHost;
@@ -29,6 +29,8 @@ export type BuildOptions = {
   elements?: readonly string[] | undefined;
   /** Folders with elements besides those that come with Ingot; the first that has a name wins. */
   elementsPath?: readonly string[];
+  /** Variables that elements may use: those of whoever builds. */
+  env?: Readonly<Record<string, string | undefined>>;
   /** Packages to put in whole besides those of the elements. */
   packages?: readonly string[];
   /** Largest size of kernel and initramfs together, bytes; a build that is larger fails. */
@@ -101,7 +103,7 @@ export async function openContext(options: BuildOptions): Promise<Context> {
     elements: [...(options.elements ?? locked?.lock.request.elements ?? ['agent'])],
     packages: [...(options.packages?.length ? options.packages : (locked?.lock.request.packages ?? []))],
   };
-  const elements = await expandElements(request.elements);
+  const elements = await settleElements(request.elements, row, options);
   const plan = makePlan([...elements, ...wishes(request.packages)], row);
   const digests = await elementDigests(plan.elements);
   const node = { version: '', ...(await lockedNode(row)) };

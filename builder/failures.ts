@@ -42,6 +42,10 @@ export const builderFailure = defineFailures({
   },
   CONFLICTING_FILES: { message: (detail) => `cannot put two different things at ${detail}` },
   ELEMENT_INVALID: { message: (detail) => `cannot use element ${detail}` },
+  CHECK_FAILED: {
+    message: (detail) => `cannot use the finished tree: ${detail}`,
+    hint: 'the elements named here say so themselves, in their checks',
+  },
   AGENT_MISSING: {
     message: (detail) => `cannot bundle the agent: ${detail}`,
     hint: 'run it from a complete checkout, after npm ci',

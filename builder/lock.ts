@@ -106,13 +106,14 @@ export function lockedTools(lock: Lock, debianArch: string, mirror: Mirror): Deb
 
 /** What an element is, declaration and files, as one digest. */
 async function elementDigest(element: Element): Promise<string> {
-  const files = (await elementFiles(element.name)).map((entry) => {
+  const files = (await elementFiles(element)).map((entry) => {
     if (entry.type !== 'file') return entry;
     const { content, ...rest } = entry;
     return content === undefined ? entry : rest;
   });
   // Where an element's folder is makes no difference to what it brings.
-  const declared = JSON.stringify(element, (key, value: unknown) => (key === 'home' ? undefined : value));
+  const { home: _, ...rest } = element;
+  const declared = JSON.stringify(rest);
   return createHash('sha256')
     .update(JSON.stringify([declared, files]))
     .digest('hex');

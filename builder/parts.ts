@@ -4,13 +4,15 @@ import type { Architecture } from '../arch/table.ts';
 import { bundleAgent } from './agent.ts';
 import type { Entry } from './archive/entry.ts';
 import type { UnpackedPackage } from './debian/fetch.ts';
+import type { Element } from './element/element.ts';
 import { elementFiles } from './elements.ts';
 import type { BuilderHost } from './host/door.ts';
 import { selectFirmware } from './kernel/firmware.ts';
 import { type KernelTree, moduleName } from './kernel/modules.ts';
 import { DEBIAN_NODE, pinnedNode, strippedNode } from './node.ts';
 import { packageOwners, type Plan } from './plan.ts';
-import { groupFile, passwdFile } from './tree/accounts.ts';
+import { inittabFile } from './services.ts';
+import { groupFile, ownerNumbers, passwdFile, shadowFile } from './tree/accounts.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { fileEntry, type Part } from './tree/tree.ts';
 
@@ -35,11 +37,28 @@ export function packageParts(plan: Plan, packages: readonly UnpackedPackage[]): 
   });
 }
 
-/** What elements bring themselves: links, folders, accounts, files. */
+/** Folders, links and texts that an element declares. */
+function declaredEntries(element: Element, numbers: ReturnType<typeof ownerNumbers>): Entry[] {
+  const links = Object.entries(element.links ?? {}).map(([path, target]) => symlink(path, target));
+  const folders = Object.entries(element.folders ?? {}).map(([path, folder]): Entry => {
+    const { mode, owner } = typeof folder === 'number' ? { mode: folder } : folder;
+    return { path, mode, ...numbers(owner), type: 'directory' };
+  });
+  const texts = Object.entries(element.texts ?? {}).map(([path, { text, mode, owner }]) => ({
+    ...fileEntry(path, text, mode),
+    ...numbers(owner),
+  }));
+  return [...folders, ...links, ...texts];
+}
+
+/** What elements bring themselves: links, folders, accounts, services, files. */
 export async function elementParts(plan: Plan): Promise<Part[]> {
+  const inittab = inittabFile(plan.elements);
   const accounts = [
     fileEntry('etc/passwd', passwdFile(plan.elements)),
+    fileEntry('etc/shadow', shadowFile(plan.elements), 0o600),
     fileEntry('etc/group', groupFile(plan.elements)),
+    ...(inittab === undefined ? [] : [fileEntry('etc/inittab', inittab)]),
     ...Object.entries(MERGED_LINKS).map(([path, target]) => symlink(path, target)),
   ];
   const base: Part = {
@@ -47,20 +66,13 @@ export async function elementParts(plan: Plan): Promise<Part[]> {
     entries: accounts,
     overrides: true,
   };
+  const numbers = ownerNumbers(plan.elements);
   const parts = await Promise.all(
     plan.elements.map(async (element): Promise<Part[]> => {
       const owner = (source: string) => ({ element: element.name, source, layer: 'elements' as const });
-      const links = Object.entries(element.links ?? {}).map(([path, target]) => symlink(path, target));
-      const folders = Object.entries(element.folders ?? {}).map(([path, mode]): Entry => ({
-        path,
-        mode,
-        uid: 0,
-        gid: 0,
-        type: 'directory',
-      }));
       return [
-        { owner: owner('declared'), entries: [...folders, ...links], overrides: true },
-        { owner: owner('files'), entries: await elementFiles(element.name), overrides: true },
+        { owner: owner('declared'), entries: declaredEntries(element, numbers), overrides: true },
+        { owner: owner('files'), entries: await elementFiles(element), overrides: true },
       ];
     }),
   );

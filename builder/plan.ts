@@ -48,13 +48,15 @@ function withNode(element: Element, row: Architecture): Element {
 /** Puts the wishes of elements together. Pure: the same elements give the same plan. */
 export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
   const elements = wanted.map((one) => withNode(one, row));
+  const packages = named(elements, 'packages', row);
   return {
     elements,
-    packages: named(elements, 'packages', row),
+    packages,
     firmware: named(elements, 'firmware', row),
-    without: [...new Set(elements.flatMap((one) => Object.keys(one.without ?? {})))].toSorted((a, b) =>
-      a < b ? -1 : 1,
-    ),
+    without: [...new Set(elements.flatMap((one) => Object.keys(one.without ?? {})))]
+      // What one element does without, another may name.
+      .filter((name) => !packages.some((one) => one.name === name))
+      .toSorted((a, b) => (a < b ? -1 : 1)),
     prune: elements.flatMap((one) => Object.keys(one.prune ?? {})),
     kernelPackage: row.kernelPackage,
     modules: elements.flatMap((one) =>

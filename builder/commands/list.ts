@@ -2,7 +2,7 @@ import { ARCHITECTURE_NAMES, findArchitecture } from '../../arch/table.ts';
 import { defineCommand } from '../../cli/command.ts';
 import { helpTable, type OptionTable } from '../../cli/options.ts';
 import { basesFor } from '../bases.ts';
-import { elementNames, ELEMENTS_FOLDER, expandElements } from '../elements.ts';
+import { allElements } from '../elements.ts';
 
 const OPTIONS = {
   json: { type: 'boolean', help: 'one JSON object' },
@@ -10,12 +10,6 @@ const OPTIONS = {
 
 /** openEuler's releases have dozens of spellings; --json has all of them. */
 const ALIASES_SHOWN = 3;
-
-/** An element alone, without those that it needs. */
-async function describe(name: string): Promise<{ name: string; summary: string }> {
-  const found = (await expandElements([name])).find((one) => one.name === name);
-  return { name, summary: found?.summary ?? '' };
-}
 
 export const listCommand = defineCommand({
   summary: 'Lists architectures, releases and elements that a build can name.',
@@ -26,7 +20,7 @@ export const listCommand = defineCommand({
     const releases = [...new Set(architectures.flatMap((row) => basesFor(row)))].map(
       ({ name, title, aliases, architectures: archs }) => ({ name, title, aliases, architectures: archs }),
     );
-    const elements = await Promise.all((await elementNames(ELEMENTS_FOLDER)).map(describe));
+    const elements = (await allElements({ folders: [] })).map(({ name, summary }) => ({ name, summary }));
     if (values.json) {
       const names = architectures.map(({ name, aliases }) => ({ name, aliases }));
       stdout.write(`${JSON.stringify({ architectures: names, releases, elements }, null, 2)}\n`);

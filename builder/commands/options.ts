@@ -174,6 +174,7 @@ export function buildRequests(
     // Without other wishes, a lock says itself what was asked for.
     elements: lock !== false && elements.length === 0 ? undefined : ['agent', ...elements],
     elementsPath: paths.flatMap((path) => path.split(':')).filter(Boolean),
+    env,
     packages: names(values.package),
     output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
     mirror,

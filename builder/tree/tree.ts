@@ -13,7 +13,7 @@ export type Owned = { entry: Entry; owner: Owner };
 /** A root tree: path to what is there. */
 export type Tree = Map<string, Owned>;
 
-/** One thing that brings entries; `overrides` says that it may replace what others brought. */
+/** One thing that brings entries; `overrides` says that it may replace what packages brought. */
 export type Part = { owner: Owner; entries: readonly Entry[]; overrides: boolean };
 
 export function fileEntry(path: string, bytes: Uint8Array | string, mode = 0o644): FileEntry {
@@ -57,11 +57,12 @@ function keepLinkedBytes(part: Part, isKept: (path: string) => boolean): Entry[]
 /**
  * Puts parts on top of each other. Folders come only where something is in them, or from a part that overrides.
  * @param isPruned paths that are left out whoever brings them
- * @throws Failure `CONFLICTING_FILES` when two parts bring different things to one place and neither overrides
+ * @throws Failure `CONFLICTING_FILES` when two parts bring different things to one place and both override, or neither does
  */
 export function mergeParts(parts: readonly Part[], isPruned: (path: string) => boolean): Tree {
   const tree: Tree = new Map();
   const folders = new Map<string, Entry>();
+  const overridden = new Set<string>();
   for (const part of parts) {
     for (const entry of keepLinkedBytes(part, (path) => !isPruned(path))) {
       const owned = { entry, owner: part.owner };
@@ -70,12 +71,14 @@ export function mergeParts(parts: readonly Part[], isPruned: (path: string) => b
         continue;
       }
       const before = tree.get(entry.path);
-      if (before !== undefined && !part.overrides && !isSame(before.entry, entry))
+      const mayReplace = part.overrides && !overridden.has(entry.path);
+      if (before !== undefined && !mayReplace && !isSame(before.entry, entry))
         throw builderFailure(
           'CONFLICTING_FILES',
           `/${entry.path}: ${before.owner.source} (${before.owner.element}) and ${part.owner.source} (${part.owner.element}) bring it`,
         );
-      if (before === undefined || part.overrides) tree.set(entry.path, owned);
+      if (before === undefined || mayReplace) tree.set(entry.path, owned);
+      if (part.overrides) overridden.add(entry.path);
     }
   }
   for (const path of [...tree.keys()].flatMap(parents)) {

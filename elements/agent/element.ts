@@ -4,6 +4,7 @@ export const element: Element = {
   name: 'agent',
   summary: 'The agent in one file, with a Node of its own',
   needs: ['base', 'init', 'kernel', 'tools'],
+  services: { agent: { run: '/etc/ingot/agent', start: 'respawn' } },
   agent: { node: 'opt/ingot/node', bundle: 'opt/ingot/agent.cjs' },
   folders: { 'etc/ingot': 0o755, 'etc/ironic-python-agent.d': 0o755 },
 };

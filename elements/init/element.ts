@@ -2,8 +2,14 @@ import type { Element } from '../../builder/element/element.ts';
 
 export const element: Element = {
   name: 'init',
-  summary: 'Starts the machine: file systems, devices, network, then the agent and whatever else is in inittab',
+  summary: 'Starts the machine: file systems, devices, network, then the services of the other elements',
+  provides: ['init-system'],
   needs: ['base'],
+  services: {
+    sysinit: { run: '/etc/ingot/sysinit', start: 'sysinit' },
+    reboot: { run: '/usr/sbin/reboot', start: 'ctrlaltdel' },
+    shutdown: { run: '/etc/ingot/shutdown', start: 'shutdown' },
+  },
   packages: [
     {
       name: 'udev',

@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { Entry } from '../../../builder/archive/entry.ts';
-import { groupFile, passwdFile } from '../../../builder/tree/accounts.ts';
+import type { Account, Element } from '../../../builder/element/element.ts';
+import { groupFile, ownerNumbers, passwdFile, shadowFile } from '../../../builder/tree/accounts.ts';
 import { anyMatcher, globMatcher } from '../../../builder/tree/glob.ts';
 import { fileEntry, mergeParts, type Part, subtree } from '../../../builder/tree/tree.ts';
 
@@ -57,6 +58,13 @@ describe('mergeParts', () => {
     expect(() => mergeParts([one, part('b', [fileEntry('etc/x/y', '')])], nothing)).toThrow('it is no folder');
   });
 
+  test('refuses two elements that override one file in two ways', () => {
+    const parts = [part('a', [fileEntry('etc/x', '1')]), part('b', [fileEntry('etc/x', '2')], true)];
+    const third = (text: string) => part('c', [fileEntry('etc/x', text)], true);
+    expect(() => mergeParts([...parts, third('3')], nothing)).toThrow('/etc/x: b (e) and c (e) bring it');
+    expect(mergeParts([...parts, third('2')], nothing).get('etc/x')?.owner.source).toBe('b');
+  });
+
   test('keeps the bytes of a hard link whose file is pruned', () => {
     const entries = [fileEntry('a', 'bytes'), hardlink('b', 'a'), hardlink('c', 'a')];
     const tree = mergeParts([part('p', entries)], anyMatcher(['a']));
@@ -74,8 +82,8 @@ describe('mergeParts', () => {
   });
 });
 
-test('accounts of all elements, by number, none with a password', () => {
-  const elements = [
+describe('accounts of all elements', () => {
+  const elements: Element[] = [
     { name: 'b', summary: 's', users: [{ name: 'nobody', id: 65_534 }], groups: [{ name: 'disk', id: 6 }] },
     {
       name: 'a',
@@ -84,9 +92,33 @@ test('accounts of all elements, by number, none with a password', () => {
       groups: [{ name: 'root', id: 0 }],
     },
   ];
-  expect(passwdFile(elements)).toBe('root:*:0:0::/root:/bin/sh\nnobody:*:65534:65534::/:/bin/false\n');
-  expect(groupFile(elements)).toBe('root:x:0:\ndisk:x:6:\n');
-  expect(() => groupFile([...elements, { name: 'c', summary: 's', groups: [{ name: 'disk', id: 7 }] }])).toThrow(
-    'disk has number 6 already',
-  );
+  const withUser = (user: Partial<Account>): Element[] => [
+    ...elements,
+    { name: 'c', summary: 's', users: [{ name: 'me', id: 1000, ...user }] },
+  ];
+
+  test('come by number, and nobody has a password', () => {
+    expect(passwdFile(elements)).toBe('root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n');
+    expect(shadowFile(elements)).toBe('root:*:::::::\nnobody:*:::::::\n');
+    expect(groupFile(elements)).toBe('root:x:0:\ndisk:x:6:\n');
+  });
+
+  test('have the hash and the groups that an element gives them', () => {
+    const user = withUser({ password: '$6$s$h', groups: ['disk'] });
+    expect(shadowFile(user)).toContain('\nme:$6$s$h:::::::\n');
+    expect(groupFile(user)).toContain('disk:x:6:me\n');
+    expect(ownerNumbers(user)('me')).toEqual({ uid: 1000, gid: 65_534 });
+  });
+
+  test.each([
+    ['two numbers for one name', withUser({ name: 'root', id: 7 }), 'root has number 0 already'],
+    ['a group that there is not', withUser({ groups: ['dsik'] }), 'puts me into the group dsik: there is none'],
+    ['a field that is two', withUser({ home: '/:/bin/sh' }), 'a field of me has a colon or a space'],
+  ])('%s is refused', (_, wrong, why) => {
+    expect(() => [passwdFile(wrong), groupFile(wrong)]).toThrow(why);
+  });
+
+  test('a file of somebody that there is not is refused', () => {
+    expect(() => ownerNumbers(elements)('me')).toThrow('a file of me: there is no such user');
+  });
 });

@@ -1,0 +1,45 @@
+import type { Element } from '../../builder/element/element.ts';
+
+export const element: Element = {
+  name: 'openssh-server',
+  summary: 'OpenSSH: log in with a key, and copy files',
+  needs: ['base', 'init', 'runtime-ssh-host-keys'],
+  packages: [
+    {
+      name: 'openssh-server',
+      reason: 'SSH, from the people who know it best',
+      only: ['usr/sbin/sshd', 'usr/lib/openssh/sshd-*'],
+    },
+    { name: 'openssh-sftp-server', reason: 'scp copies by it', only: ['usr/lib/openssh/sftp-server'] },
+    { name: 'libpam0g', reason: 'sshd is linked with it', only: ['usr/lib/*/lib*.so*'] },
+  ],
+  without: {
+    'libpam-modules': 'sshd checks keys and hashes itself',
+    'libpam-runtime': 'sshd checks keys and hashes itself',
+    'lsb-base': 'scripts for another init',
+    'init-system-helpers': 'scripts for another init',
+    'runit-helper': 'scripts for another init',
+    'sysvinit-utils': 'scripts for another init',
+    'sensible-utils': 'choose editors and browsers',
+    procps: 'busybox has what is needed',
+    ucf: 'keeps changed configuration files at upgrades',
+    adduser: 'users are declared in elements',
+    passwd: 'users are declared in elements',
+  },
+  env: {
+    DIB_OPENSSH_SERVER_PASSWORDS: {
+      type: 'bool',
+      default: 'no',
+      description: 'whether a password is enough to log in by SSH, root’s included; keys always are',
+    },
+  },
+  users: [{ name: 'sshd', id: 106, home: '/run/sshd', shell: '/usr/sbin/nologin' }],
+  folders: { 'etc/ssh': 0o755, 'etc/ssh/sshd_config.d': 0o755 },
+  texts: {
+    'etc/ssh/sshd_config.d/passwords.conf': {
+      text: 'PasswordAuthentication yes\nPermitRootLogin yes\n',
+      when: 'DIB_OPENSSH_SERVER_PASSWORDS',
+    },
+  },
+  services: { sshd: { run: '/etc/ingot/sshd', start: 'respawn' } },
+};
