@@ -4,6 +4,16 @@ export type ElfFlags = { mask: number; value: number };
 /** What a kernel image is, by its first bytes; `builder/kernel/image.ts` tells them apart. */
 export type KernelForm = 'bzImage' | 'Image' | 'gzip' | 'zboot' | 'pe';
 
+/** One platform that GRUB runs on. */
+export type GrubPlatform = {
+  /** Its folder below /usr/lib/grub. */
+  name: string;
+  /** Debian's package with it, one of the architecture itself. */
+  package: string;
+  /** Started from the boot record of a CD or a disk by a BIOS; by UEFI unless said. */
+  bios?: boolean;
+};
+
 /**
  * One row for each architecture: every name that the outside world has for it. No other file has an architecture's name in
  * a condition; whoever needs a name takes it from here, and none is made from another by replacing letters.
@@ -49,7 +59,9 @@ export type Architecture = {
     /** Machine in the header of its EFI programs (PE). */
     peMachine: number;
     /** GRUB's platforms, UEFI first. */
-    grub: readonly string[];
+    grub: readonly GrubPlatform[];
+    /** systemd's stub that makes one EFI program of a kernel and an initramfs; in Debian's systemd-boot-efi. */
+    stub: string;
     /** Folder of iPXE's build with its UEFI programs. */
     ipxe: string;
     /** Values of DHCP option 93 (client architecture), by the protocol that firmware boots with. Fits IANA's registry. */
@@ -81,7 +93,11 @@ const ARCHITECTURES: readonly Architecture[] = [
     boot: {
       efiFiles: ['BOOTX64.EFI'],
       peMachine: 0x86_64,
-      grub: ['x86_64-efi', 'i386-pc'],
+      grub: [
+        { name: 'x86_64-efi', package: 'grub-efi-amd64-bin' },
+        { name: 'i386-pc', package: 'grub-pc-bin', bios: true },
+      ],
+      stub: 'linuxx64.efi.stub',
       ipxe: 'bin-x86_64-efi',
       // 0 is BIOS; some firmware calls itself 9, because RFC 4578 had 7 and 9 the wrong way round.
       dhcp: { pxe: [7, 9, 0], http: [16] },
@@ -108,7 +124,8 @@ const ARCHITECTURES: readonly Architecture[] = [
     boot: {
       efiFiles: ['BOOTAA64.EFI'],
       peMachine: 0xaa_64,
-      grub: ['arm64-efi'],
+      grub: [{ name: 'arm64-efi', package: 'grub-efi-arm64-bin' }],
+      stub: 'linuxaa64.efi.stub',
       ipxe: 'bin-arm64-efi',
       dhcp: { pxe: [11], http: [19] },
       console: 'ttyAMA0',
@@ -134,7 +151,8 @@ const ARCHITECTURES: readonly Architecture[] = [
     boot: {
       efiFiles: ['BOOTLOONGARCH64.EFI', 'BOOTLOONGARCH.EFI'],
       peMachine: 0x62_64,
-      grub: ['loongarch64-efi'],
+      grub: [{ name: 'loongarch64-efi', package: 'grub-efi-loong64-bin' }],
+      stub: 'linuxloongarch64.efi.stub',
       ipxe: 'bin-loong64-efi',
       dhcp: { pxe: [39], http: [40] },
       console: 'ttyS0',

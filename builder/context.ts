@@ -10,6 +10,7 @@ import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
 import { checkLock, elementDigests, type Lock, readLock } from './lock.ts';
 import { lockedNode } from './node.ts';
+import { type MediaFormat, parseFormats } from './media/media.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { settleElements } from './settle.ts';
 
@@ -37,6 +38,10 @@ export type BuildOptions = {
   maxBytes?: number | undefined;
   /** As `--compress`; zstd at its release level unless said. */
   compress?: string | undefined;
+  /** As `--format`: media to write besides kernel and initramfs. */
+  formats?: readonly string[];
+  /** Kernel parameters to put on media behind those that are there anyway. */
+  append?: string | undefined;
   /** Build what this manifest locks instead of resolving packages; true for that of the output itself. */
   lock?: string | boolean | undefined;
   /** Show each command that a hook runs. */
@@ -55,6 +60,7 @@ export type Context = {
   mirror: Mirror;
   plan: Plan;
   compression: Compression;
+  formats: readonly MediaFormat[];
   /** What was asked for, by names. */
   request: Lock['request'];
   /** Digests of the plan's elements. */
@@ -97,6 +103,7 @@ export async function openContext(options: BuildOptions): Promise<Context> {
   const release = chooseBase(row, options.release ?? locked?.lock.release, options.distribution);
   if (release.family !== 'debian')
     throw builderFailure('CANNOT_RESOLVE', `${release.title} is made of RPM packages, which are not built from yet`);
+  const formats = parseFormats(options.formats ?? []);
   const compression = parseCompression(options.compress ?? locked?.lock.initramfs.compression);
   const mirror = await findMirror(options.mirror ?? []);
   const request = {
@@ -109,5 +116,5 @@ export async function openContext(options: BuildOptions): Promise<Context> {
   const node = { version: '', ...(await lockedNode(row)) };
   if (locked !== undefined)
     checkLock(locked.lock, { arch: row.name, release: release.name, elements: digests, node }, locked.path);
-  return { options, row, release, mirror, plan, compression, request, digests, lock: locked?.lock };
+  return { options, row, release, mirror, plan, compression, formats, request, digests, lock: locked?.lock };
 }

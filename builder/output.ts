@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { writeAtomically } from '../system/files.ts';
 import { reasonOf } from '../system/failure.ts';
@@ -61,12 +61,48 @@ export async function writeOutput(
     });
   } catch (error) {
     signal.throwIfAborted();
-    const explained = explainWriteError(error, path);
-    throw explained === error
-      ? builderFailure('OUTPUT_UNWRITABLE', `${path}: ${reasonOf(error)}`, { cause: error })
-      : explained;
+    throw explainOutput(error, path);
   }
   return { path, ...facts, unchanged: false };
+}
+
+function explainOutput(error: unknown, path: string): unknown {
+  const explained = explainWriteError(error, path);
+  return explained === error
+    ? builderFailure('OUTPUT_UNWRITABLE', `${path}: ${reasonOf(error)}`, { cause: error })
+    : explained;
+}
+
+/**
+ * Lets something write a file in a folder of its own beside the final place, and puts it there when it is whole; one that is there
+ * already with the same bytes stays.
+ * @param make gets the empty folder, and the path of the file to write
+ * @throws Failure `OUTPUT_UNWRITABLE`, `DISK_FULL`, and those of `make`
+ */
+export async function makeOutput(
+  path: string,
+  make: (folder: string, file: string) => Promise<void>,
+  signal: AbortSignal,
+): Promise<OutputFile> {
+  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => Promise.reject(explainOutput(error, path)));
+  const folder = await mkdtemp(join(dirname(path), '.ingot-')).catch((error: unknown) =>
+    Promise.reject(explainOutput(error, path)),
+  );
+  try {
+    const file = join(folder, 'made');
+    await make(folder, file);
+    const facts = { bytes: (await stat(file)).size, sha256: await fileDigest(file) };
+    const before = await stat(path).catch(() => undefined);
+    if (before?.isFile() && before.size === facts.bytes && (await fileDigest(path)) === facts.sha256)
+      return { path, ...facts, unchanged: true };
+    await rename(file, path);
+    return { path, ...facts, unchanged: false };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explainWriteError(error, path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** As `writeOutput`, for text. */

@@ -8,6 +8,8 @@ import type { UnpackedPackage } from './debian/fetch.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
 import { changedParts } from './lock.ts';
+import { type MediaFormat, writeMedia } from './media/media.ts';
+import type { Media } from './media/parts.ts';
 import { DEBIAN_NODE, lockedNode, pinnedNode } from './node.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
 import { readEntry } from './tree/bytes.ts';
@@ -32,6 +34,7 @@ export type BuildResult = {
   kernel: OutputFile;
   initramfs: OutputFile;
   manifestFile: OutputFile;
+  media: { format: MediaFormat; file: OutputFile }[];
   sha256File: OutputFile;
   manifest: Manifest;
   /** Layers that an earlier build had packed. */
@@ -47,13 +50,33 @@ async function nodeVersion({ options, row }: Context, packages: readonly Unpacke
   return packages.find((one) => one.name === DEBIAN_NODE.package)?.version ?? '';
 }
 
-/** Writes the four files of a build; a file that is there already with the same bytes stays as it is. */
+/** Kernel and initramfs once more, on whatever media were asked for. */
+async function writeMediaFiles(
+  { options, row, formats }: Context,
+  { image, version }: Made['kernel'],
+  { title, base, initramfs }: { title: string; base: string; initramfs: OutputFile },
+): Promise<BuildResult['media']> {
+  const media: Media = {
+    row,
+    title,
+    kernelVersion: version,
+    kernel: { bytes: image.size, pieces: () => readEntry(image) },
+    initramfs,
+    append: options.append ?? '',
+  };
+  const written: BuildResult['media'] = [];
+  for (const format of formats) written.push({ format, file: await writeMedia(format, options, media, base) });
+  return written;
+}
+
+/** Writes the four files of a build, and media; a file that is there already with the same bytes stays as it is. */
 export async function writeResults(context: Context, made: Made): Promise<BuildResult> {
   const { options, row, release, plan } = context;
   const { kernel, layers } = made;
   options.progress.update({ phase: 'write results' });
   const ingot = await ownVersion();
-  const front = await initramfsFront(`Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`);
+  const title = `Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`;
+  const front = await initramfsFront(title);
   const base = outputBase(options, row.name);
   const { signal } = options;
   const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.served), signal);
@@ -78,8 +101,12 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
     options.progress.log(`${part}: other bytes than the locked build has`);
   const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
   const manifestFile = await writeOutputText(`${base}.manifest.json`, text, signal);
-  const sums = [kernelFile, initramfs, manifestFile].map((one) => ({ name: basename(one.path), sha256: one.sha256 }));
+  const media = await writeMediaFiles(context, kernel, { title, base, initramfs });
+  const sums = [kernelFile, initramfs, manifestFile, ...media.map((one) => one.file)].map((one) => ({
+    name: basename(one.path),
+    sha256: one.sha256,
+  }));
   const sha256File = await writeOutputText(`${base}.sha256`, sha256sumLines(sums), signal);
   const cachedLayers = layers.filter((one) => one.cached).map((one) => one.name);
-  return { kernel: kernelFile, initramfs, manifestFile, sha256File, manifest, cachedLayers };
+  return { kernel: kernelFile, initramfs, manifestFile, sha256File, media, manifest, cachedLayers };
 }

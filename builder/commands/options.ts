@@ -5,6 +5,7 @@ import { type OptionTable, parseOptions, sizeBytes, usageFailure, type Values } 
 import { COMPRESSIONS } from '../compression.ts';
 import type { BuildOptions } from '../context.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
+import { MEDIA_FORMATS } from '../media/media.ts';
 import { splitWords } from './words.ts';
 
 /** What every command that looks at a build or makes one takes. */
@@ -71,6 +72,18 @@ export const BUILD_OPTIONS = {
   offline: {
     type: 'boolean',
     help: 'ask no network: package lists as the last build left them, packages from the cache',
+  },
+  format: {
+    type: 'string',
+    short: 'f',
+    multiple: true,
+    placeholder: 'NAME',
+    help: `media to write besides kernel and initramfs: ${MEDIA_FORMATS.join(', ')}; several apart by commas are fine`,
+  },
+  append: {
+    type: 'string',
+    placeholder: 'TEXT',
+    help: 'kernel parameters on that media, such as ipa-api-url=https://…',
   },
   compress: {
     type: 'string',
@@ -180,6 +193,8 @@ export function buildRequests(
     mirror,
     maxBytes: values['max-size'] === undefined ? undefined : sizeBytes('max-size', values['max-size']),
     compress: values.compress,
+    formats: names(values.format),
+    append: values.append,
     lock,
     agentEntry: values.agent,
     trace: values.trace,

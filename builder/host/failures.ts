@@ -1,4 +1,4 @@
-import { defineFailures } from '../../system/failure.ts';
+import { defineFailures, reasonOf } from '../../system/failure.ts';
 
 export const hostFailure = defineFailures({
   DOWNLOAD_FAILED: {
@@ -26,5 +26,8 @@ export const hostFailure = defineFailures({
 /** Turns "no space left" into the failure that says so; passes anything else on. */
 export function explainWriteError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  return code === 'ENOSPC' || code === 'EDQUOT' ? hostFailure('DISK_FULL', path, { cause: error }) : error;
+  // A program that was run says it in its own words.
+  const isSaid =
+    code === 'COMMAND_FAILED' && /No space left on device|Disk quota exceeded|Disk full/.test(reasonOf(error));
+  return code === 'ENOSPC' || code === 'EDQUOT' || isSaid ? hostFailure('DISK_FULL', path, { cause: error }) : error;
 }
