@@ -17,6 +17,7 @@ import { trimIcuLibraries } from './node/icu.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
+import { checkScripts } from './scripts/coverage.ts';
 import { layOutTools, resolveTools } from './sysroot.ts';
 import { entryBytes } from './tree/bytes.ts';
 import { checkSize } from './budget.ts';
@@ -43,6 +44,13 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
   await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);
   checkElements(plan.elements, tree);
+  const present = new Set(
+    [...tree.values()].filter(({ entry }) => entry.type !== 'directory').map(({ owner }) => owner.source),
+  );
+  await checkScripts(
+    plan.elements,
+    [...packages.main, ...packages.firmware].filter((one) => present.has(one.name) || isKernelPackage(one)),
+  );
   return { tree, missingFirmware: fromKernel.missingFirmware };
 }
 

@@ -42,6 +42,10 @@ export const builderFailure = defineFailures({
   },
   CONFLICTING_FILES: { message: (detail) => `cannot put two different things at ${detail}` },
   ELEMENT_INVALID: { message: (detail) => `cannot use element ${detail}` },
+  SCRIPT_NOT_COVERED: {
+    message: (detail) => `cannot leave out what these packages' scripts do: ${detail}`,
+    hint: 'do it in an element (users, links, folders, texts), and name the package in its scripts with the reason',
+  },
   CHECK_FAILED: {
     message: (detail) => `cannot use the finished tree: ${detail}`,
     hint: 'the elements named here say so themselves, in their checks',

@@ -44,6 +44,7 @@ export const DEBIAN_NODE = {
       only: ['usr/share/nodejs/acorn/dist/acorn.js', 'usr/share/nodejs/acorn-walk/dist/walk.js'],
     },
   ] satisfies ElementPackage[],
+  scripts: { nodejs: 'makes it an alternative for the command js, which nothing here calls' },
   without: {
     'node-corepack': 'installs package managers',
     'node-llhttp': 'Node has its own as a library',

@@ -42,6 +42,7 @@ function withNode(element: Element, row: Architecture): Element {
     packages: [...(element.packages ?? []), ...DEBIAN_NODE.packages],
     without: { ...element.without, ...DEBIAN_NODE.without },
     prune: { ...element.prune, ...DEBIAN_NODE.prune },
+    scripts: { ...element.scripts, ...DEBIAN_NODE.scripts },
   };
 }
 

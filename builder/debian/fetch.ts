@@ -2,10 +2,15 @@ import type { Progress } from '../../cli/progress.ts';
 import type { Entry } from '../archive/entry.ts';
 import type { BuilderHost } from '../host/door.ts';
 import { downloadAll, inParallel } from '../host/download.ts';
+import type { PackageScript } from '../scripts/shell.ts';
 import type { DebianPackage } from './resolve.ts';
-import { unpackDeb } from './unpack.ts';
+import { debScripts, unpackDeb } from './unpack.ts';
 
-export type UnpackedPackage = DebianPackage & { entries: readonly Entry[] };
+export type UnpackedPackage = DebianPackage & {
+  entries: readonly Entry[];
+  /** Those that a first installation would run. */
+  scripts: readonly PackageScript[];
+};
 
 /** Brings packages into the cache and unpacks them there, with progress in bytes. */
 export async function fetchPackages(
@@ -22,8 +27,9 @@ export async function fetchPackages(
   let done = 0;
   return inParallel([...packages.entries()], 2, signal, async ([index, one], stop) => {
     const entries = await unpackDeb(host, debs[index] ?? '', one.sha256, stop);
+    const scripts = await debScripts(host, debs[index] ?? '', one.sha256, stop);
     done += one.sizeBytes;
     progress.update({ phase: 'unpack packages', done, total, unit: 'bytes', message: one.name });
-    return { ...one, entries };
+    return { ...one, entries, scripts };
   });
 }

@@ -144,6 +144,11 @@ export const ElementSchema = Type.Object(
     packages: Type.Optional(Type.Array(PackageSchema)),
     /** Packages that others depend on and that the ramdisk does without, each with its reason. */
     without: Type.Optional(Reasons),
+    /**
+     * Packages (globs of their names) whose scripts do something that matters when they are installed, each with how this element
+     * does the same, or why it does not matter here.
+     */
+    scripts: Type.Optional(Reasons),
     /** Globs of what is left out, whatever package or element it comes from, each with its reason. */
     prune: Type.Optional(Reasons),
     /** Links that maintainer scripts would have made: path to target. */

@@ -38,6 +38,10 @@ export const element: Element = {
     'libpam-modules': 'nobody logs in',
     'libpam-runtime': 'nobody logs in',
   },
+  scripts: {
+    libc6: 'looks after an older libc, its cache and services that run; /usr/lib64 and the link to it are in this tree',
+    libselinux1: 'deletes what an older version had compiled',
+  },
   prune: {
     'usr/share/doc/**': 'nobody reads documentation in a ramdisk; sources and licences are named in the manifest',
     'usr/share/man/**': 'documentation',

@@ -25,6 +25,10 @@ export const element: Element = {
     'systemd-standalone-sysusers': 'users are declared in elements',
     'systemd-sysusers': 'users are declared in elements',
   },
+  scripts: {
+    kmod: 'writes an /etc/modules that only says it is obsolete; the elements name the modules',
+    udev: 'compiles hwdb.d, which is left out; its groups are declared here',
+  },
   prune: {
     'usr/lib/udev/hwdb.d/**': 'describes keyboards, mice and brand names; drivers are found without it',
     'usr/lib/systemd/system/**': 'no systemd',

@@ -10,6 +10,9 @@ export const element: Element = {
     dracut: 'this is the ramdisk',
     'linux-base': 'used by maintainer scripts only',
   },
+  scripts: {
+    'linux-image-*': 'the builder writes the modules’ indexes; links in /boot and hooks are for installed systems',
+  },
   modules: {
     'disks: SATA, SCSI, NVMe': {
       reason: 'the disks that are to be inspected, erased and written',

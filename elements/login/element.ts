@@ -25,6 +25,10 @@ export const element: Element = {
     'libdb5.3t64': 'a kind of user database',
     'login.defs': 'nothing of it differs from what login does by itself',
   },
+  scripts: {
+    'libpam-modules': 'makes empty files for modules that are not in',
+    libpam0g: 'starts services again that use an older version',
+  },
   services: { logins: { run: '/etc/ingot/logins', start: 'respawn' } },
   checks: [
     { path: 'usr/sbin/unix_chkpwd', reason: 'PAM asks it whether a password is right' },

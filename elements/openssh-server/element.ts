@@ -26,6 +26,14 @@ export const element: Element = {
     adduser: 'users are declared in elements',
     passwd: 'users are declared in elements',
   },
+  scripts: {
+    'openssh-server':
+      'makes host keys, which are made at boot, and sshd_config, which is here; the user is declared here',
+    libpam0g: 'starts services again that use an older version',
+    libwrap0: 'writes /etc/hosts.allow and hosts.deny with nothing but comments',
+    libwtmpdb0: 'makes a link to a log of logins that nothing here keeps',
+    'libgssapi-krb5-2': 'moves what an older version left',
+  },
   env: {
     DIB_OPENSSH_SERVER_PASSWORDS: {
       type: 'bool',

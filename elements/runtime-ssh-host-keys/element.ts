@@ -4,13 +4,17 @@ export const element: Element = {
   name: 'runtime-ssh-host-keys',
   summary: 'SSH host keys that are made at every boot, so that no two machines and no two boots have the same ones',
   needs: ['base', 'init'],
-  packages: [{ name: 'openssh-client', reason: 'makes the keys', only: ['usr/bin/ssh-keygen'] }],
+  packages: [
+    { name: 'openssh-client', reason: 'makes the keys, itself or by openssh-common', only: ['usr/bin/ssh-keygen'] },
+  ],
   without: {
     libedit2: 'line editing of sftp, which is not in',
     'libfido2-1': 'security keys are asked by a helper that is not in',
     adduser: 'users are declared in elements',
     passwd: 'users are declared in elements',
   },
+  prune: { 'usr/lib/openssh/ssh-{pkcs11,sk}-helper': 'talk to security keys, which host keys are not on' },
+  scripts: { 'openssh-client': 'makes ssh-agent set-group-ID; it is not in' },
   checks: [
     { path: 'etc/ssh/ssh_host_*', absent: true, reason: 'a host key in a ramdisk is known to whoever has the ramdisk' },
   ],

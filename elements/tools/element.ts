@@ -24,4 +24,5 @@ export const element: Element = {
   without: {
     'login.defs': 'nobody logs in',
   },
+  scripts: { 'util-linux': 'makes more an alternative for the command pager, which nothing here calls' },
 };
