@@ -24,6 +24,10 @@ export const builderFailure = defineFailures({
     message: (detail) => `cannot choose packages: ${detail}`,
     hint: 'check the spelling of the package, and that the mirror carries this release',
   },
+  NOTHING_TO_EXPLAIN: {
+    message: (detail) => `cannot explain ${detail}`,
+    hint: 'name what a build with this version of build-ramdisk has made, such as ingot-x86_64',
+  },
   NO_LOCK: {
     message: (detail) => `cannot use as a lock ${detail}`,
     hint: 'build once without --locked: NAME.manifest.json is the lock of that build',

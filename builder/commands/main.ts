@@ -3,6 +3,7 @@ import { helpTable, optionsHelp } from '../../cli/options.ts';
 import { type Program, runProgram } from '../../cli/program.ts';
 import { bootCommand } from './boot.ts';
 import { buildCommand } from './build.ts';
+import { explainCommand } from './explain.ts';
 import { listCommand } from './list.ts';
 import { BUILD_OPTIONS } from './options.ts';
 import { planCommand } from './plan.ts';
@@ -11,6 +12,7 @@ import { planCommand } from './plan.ts';
 const COMMANDS: Record<string, Command> = {
   build: buildCommand,
   plan: planCommand,
+  explain: explainCommand,
   list: listCommand,
   boot: bootCommand,
 };
