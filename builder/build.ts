@@ -13,6 +13,7 @@ import { packLayers } from './initramfs.ts';
 import { KERNEL_IMAGE_TOOL_PACKAGES, servedKernel } from './kernel/image.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
 import { lockedTools } from './lock.ts';
+import { leaveOutUnneeded } from './needed.ts';
 import { trimIcuLibraries } from './node/icu.ts';
 import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
@@ -41,6 +42,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
     ...(await elementParts(plan)),
   ];
   const tree = mergeParts(parts, anyMatcher(plan.prune));
+  await leaveOutUnneeded(tree, plan.ifNeeded);
   await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);
   checkElements(plan.elements, tree);

@@ -12,6 +12,8 @@ export type Plan = {
   /** Packages to leave out although something depends on them. */
   without: readonly string[];
   prune: readonly string[];
+  /** Globs of libraries that stay only where something needs them. */
+  ifNeeded: readonly string[];
   kernelPackage: string;
   modules: readonly { name: string; element: string; group: string }[];
 };
@@ -59,6 +61,7 @@ export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
       .filter((name) => !packages.some((one) => one.name === name))
       .toSorted((a, b) => (a < b ? -1 : 1)),
     prune: elements.flatMap((one) => Object.keys(one.prune ?? {})),
+    ifNeeded: elements.flatMap((one) => Object.keys(one.ifNeeded ?? {})),
     kernelPackage: row.kernelPackage,
     modules: elements.flatMap((one) =>
       Object.entries(one.modules ?? {}).flatMap(([group, { names }]) =>

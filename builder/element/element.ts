@@ -151,6 +151,8 @@ export const ElementSchema = Type.Object(
     scripts: Type.Optional(Reasons),
     /** Globs of what is left out, whatever package or element it comes from, each with its reason. */
     prune: Type.Optional(Reasons),
+    /** Globs of libraries that go in only where a program of the ramdisk needs them, each with why none may. */
+    ifNeeded: Type.Optional(Reasons),
     /** Links that maintainer scripts would have made: path to target. */
     links: Type.Optional(Type.Record(Type.String(), Type.String())),
     /** Empty folders, with their modes. */

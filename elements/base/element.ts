@@ -62,6 +62,10 @@ export const element: Element = {
     'usr/lib/*/libnss_{compat,hesiod}.so*': 'name services that are not configured',
     'usr/lib/*/libthread_db.so*': 'for debuggers',
   },
+  ifNeeded: {
+    'usr/lib/*/libmvec.so*': 'mathematics on vectors; only numeric programs link it',
+    'usr/lib/*/lib{nsl,BrokenLocale}.so*': 'for programs of the last century',
+  },
   links: {
     init: 'usr/bin/busybox',
     ...Object.fromEntries(words(BUSYBOX.bin).map((name) => [`usr/bin/${name}`, 'busybox'])),

@@ -32,10 +32,15 @@ export const element: Element = {
   prune: {
     'usr/lib/udev/hwdb.d/**': 'describes keyboards, mice and brand names; drivers are found without it',
     'usr/lib/systemd/system/**': 'no systemd',
+    'usr/lib/*/engines-3/**': 'hardware that does OpenSSL’s work',
     'usr/lib/*/systemd/libsystemd-core-*.so': 'systemd itself',
     'usr/lib/udev/{fido_id,iocost,mtd_probe,v4l_id}': 'security keys, cgroups, flash chips and cameras',
     'usr/lib/udev/rules.d/{60-cdrom_id,60-persistent-v4l,60-persistent-alsa,60-fido-id,60-evdev,60-input-id,70-camera,70-joystick,70-memory,70-mouse,70-power-switch,70-touchpad,75-probe_mtd,78-sound-card,81-net-dhcp,90-iocost}.rules':
       'rules for hardware that a ramdisk does not use; each costs time for each device',
+  },
+  ifNeeded: {
+    'usr/lib/*/libssl.so*': 'comes with libcrypto, which udev and kmod link; nothing of theirs speaks TLS',
+    'usr/lib/*/lib{pamc,pam_misc,psx,drop_ambient}.so*': 'come with libraries that udev links',
   },
   links: {
     'usr/lib/systemd/systemd-udevd': '../../bin/udevadm',

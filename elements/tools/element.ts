@@ -21,6 +21,11 @@ export const element: Element = {
     { name: 'gdisk', reason: 'sgdisk writes and repairs GUID partition tables', only: ['usr/sbin/sgdisk'] },
     { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
   ],
+  ifNeeded: {
+    'usr/lib/*/lib{lastlog2,sqlite3}.so*': 'for the parts of util-linux that keep the times of logins',
+    'usr/lib/*/libsystemd.so*': 'for the parts of util-linux that talk to systemd',
+    'usr/lib/*/lib{ncursesw,formw,menuw,panelw,tic}.so*': 'for the parts of util-linux that draw on the screen',
+  },
   without: {
     'login.defs': 'nobody logs in',
   },
