@@ -24,6 +24,8 @@ export type Architecture = {
   /** Other names that `--arch` takes. */
   aliases: readonly string[];
   debian: string;
+  /** `ARCH` of diskimage-builder where it makes it from `uname -m`, not from dpkg. */
+  dib: string;
   /** RPM's and DNF's `$basearch`. */
   rpm: string;
   /** `ARCH=` of the kernel's build, and its folder under arch/. */
@@ -78,6 +80,7 @@ const ARCHITECTURES: readonly Architecture[] = [
     name: 'x86_64',
     aliases: ['amd64', 'x64', 'x86-64'],
     debian: 'amd64',
+    dib: 'amd64',
     rpm: 'x86_64',
     linux: 'x86',
     oci: 'amd64',
@@ -108,6 +111,7 @@ const ARCHITECTURES: readonly Architecture[] = [
     name: 'aarch64',
     aliases: ['arm64'],
     debian: 'arm64',
+    dib: 'arm64',
     rpm: 'aarch64',
     linux: 'arm64',
     oci: 'arm64',
@@ -135,6 +139,7 @@ const ARCHITECTURES: readonly Architecture[] = [
     name: 'loongarch64',
     aliases: ['loong64'],
     debian: 'loong64',
+    dib: 'loongarch64',
     rpm: 'loongarch64',
     linux: 'loongarch',
     oci: 'loong64',

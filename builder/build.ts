@@ -21,6 +21,7 @@ import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { checkScripts } from './scripts/coverage.ts';
 import { layOutTools, resolveTools } from './sysroot.ts';
 import { entryBytes } from './tree/bytes.ts';
+import { HOOKS, hookTree, withHookTree, withoutHookTree } from './hooks.ts';
 import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { mergeParts } from './tree/tree.ts';
@@ -32,28 +33,36 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
   const fromKernel = kernelParts(plan, kernel, packages.firmware);
   options.progress.update({ phase: 'bundle the agent' });
   const source = resolve(options.agentEntry ?? join(CHECKOUT, 'agent/main.ts'));
+  const hooks = await hookTree(context);
   const parts = [
-    ...packageParts(
-      plan,
-      packages.main.filter((one) => !isKernelPackage(one)),
+    ...withoutHookTree(
+      packageParts(
+        plan,
+        packages.main.filter((one) => !isKernelPackage(one)),
+      ),
+      hooks,
     ),
+    ...(hooks?.parts ?? []),
     ...fromKernel.parts,
     ...(await agentParts(options.host, plan, row, source, tools, options.signal)),
-    ...(await elementParts(plan)),
+    ...(await withHookTree(await elementParts(plan), hooks)),
   ];
   const tree = mergeParts(parts, anyMatcher(plan.prune));
   await leaveOutUnneeded(tree, plan.ifNeeded);
   await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);
   checkElements(plan.elements, tree);
+  // What comes from the hooks' tree has had its scripts run there.
   const present = new Set(
-    [...tree.values()].filter(({ entry }) => entry.type !== 'directory').map(({ owner }) => owner.source),
+    [...tree.values()]
+      .filter(({ entry, owner }) => entry.type !== 'directory' && owner.element !== HOOKS)
+      .map(({ owner }) => owner.source),
   );
   await checkScripts(
     plan.elements,
     [...packages.main, ...packages.firmware].filter((one) => present.has(one.name) || isKernelPackage(one)),
   );
-  return { tree, missingFirmware: fromKernel.missingFirmware };
+  return { tree, missingFirmware: fromKernel.missingFirmware, hooks: hooks?.record };
 }
 
 /** Refuses a kernel that cannot unpack what it is going to get. */

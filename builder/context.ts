@@ -5,6 +5,8 @@ import type { Progress } from '../cli/progress.ts';
 import { type Base, chooseBase } from './bases.ts';
 import { type Compression, parseCompression } from './compression.ts';
 import { findMirror, type Mirror } from './debian/mirror.ts';
+import { foreignDigests, splitElements } from './foreign.ts';
+import type { DibRecipe } from './dib/recipe.ts';
 import type { Element } from './element/element.ts';
 import { builderFailure } from './failures.ts';
 import type { BuilderHost } from './host/door.ts';
@@ -63,6 +65,8 @@ export type Context = {
   formats: readonly MediaFormat[];
   /** What was asked for, by names. */
   request: Lock['request'];
+  /** Elements of diskimage-builder whose hooks have to run. */
+  foreign: DibRecipe | undefined;
   /** Digests of the plan's elements. */
   digests: Lock['elements'];
   lock: Lock | undefined;
@@ -110,11 +114,12 @@ export async function openContext(options: BuildOptions): Promise<Context> {
     elements: [...(options.elements ?? locked?.lock.request.elements ?? ['agent'])],
     packages: [...(options.packages?.length ? options.packages : (locked?.lock.request.packages ?? []))],
   };
-  const elements = await settleElements(request.elements, row, options);
+  const { native, foreign } = await splitElements(request.elements, options);
+  const elements = await settleElements(native, row, options);
   const plan = makePlan([...elements, ...wishes(request.packages)], row);
-  const digests = await elementDigests(plan.elements);
+  const digests = [...(await elementDigests(plan.elements)), ...(await foreignDigests(foreign))];
   const node = { version: '', ...(await lockedNode(row)) };
   if (locked !== undefined)
     checkLock(locked.lock, { arch: row.name, release: release.name, elements: digests, node }, locked.path);
-  return { options, row, release, mirror, plan, compression, formats, request, digests, lock: locked?.lock };
+  return { options, row, release, mirror, plan, compression, formats, request, foreign, digests, lock: locked?.lock };
 }

@@ -81,6 +81,11 @@ export async function allElements(search: ElementSearch): Promise<Element[]> {
   return elements.filter((one) => one !== undefined).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Names that elements have, and names that they provide. */
+export async function elementNamesOf(search: ElementSearch): Promise<Set<string>> {
+  return new Set((await allElements(search)).flatMap((one) => [one.name, ...(one.provides ?? [])]));
+}
+
 async function unknownElement(name: string, wantedBy: string | undefined, search: ElementSearch) {
   const known = await allElements(search);
   const providers = known.filter((one) => one.provides?.includes(name)).map((one) => one.name);

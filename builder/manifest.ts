@@ -3,6 +3,7 @@ import type { UnpackedPackage } from './debian/fetch.ts';
 import type { Mirror } from './debian/mirror.ts';
 import type { DebianPackage } from './debian/resolve.ts';
 import type { Architecture } from '../arch/table.ts';
+import type { DibRecord } from './dib/record.ts';
 import type { Element } from './element/element.ts';
 import type { FinishedLayer, Front } from './initramfs.ts';
 import type { KernelTree } from './kernel/modules.ts';
@@ -45,6 +46,8 @@ export type Manifest = {
   tools: LockedPackage[];
   modules: { included: string[]; /** Asked for by an element, and unknown to this kernel. */ absent: string[] };
   firmware: { missing: string[] };
+  /** Elements of diskimage-builder: what ran, what it fetched, and what it left installed. */
+  hooks?: DibRecord;
   /** Where the bytes of kernel and initramfs go; they add up to `total`. */
   usage: { total: number; rows: Usage[] };
 };
@@ -103,6 +106,7 @@ export type ManifestFacts = {
   kernel: KernelTree;
   kernelPackage: string;
   missingFirmware: string[];
+  hooks: DibRecord | undefined;
   node: Lock['node'];
   kernelFile: OutputFile;
   initramfs: OutputFile;
@@ -174,6 +178,7 @@ export async function makeManifest(facts: ManifestFacts): Promise<Manifest> {
     tools: lock(facts.toolPackages, facts.toolMirror),
     modules: { included: kernel.modules.map((one) => one.name), absent: kernel.absent },
     firmware: { missing: facts.missingFirmware },
+    ...(facts.hooks && { hooks: facts.hooks }),
     usage: { total: kernelFile.bytes + initramfs.bytes, rows: await usageRows(facts) },
   };
 }

@@ -25,6 +25,7 @@ export type Made = Pick<
   | 'kernel'
   | 'tree'
   | 'missingFirmware'
+  | 'hooks'
   | 'layers'
 > & {
   kernel: { /** The image as loaders get it. */ served: FileEntry };

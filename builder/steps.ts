@@ -1,6 +1,7 @@
 import { assemble } from './build.ts';
 import type { Context } from './context.ts';
 import { notDownloaded } from './host/download.ts';
+import { hooksAreCached } from './hooks.ts';
 import { layersOf } from './initramfs.ts';
 import { packedBefore } from './layers.ts';
 import { selectPackages } from './select.ts';
@@ -50,7 +51,16 @@ export async function plannedSteps(context: Context): Promise<{ steps: PlannedSt
     },
     { step: 'check', what: ['every ELF file: machine, word size, ABI, loader, libraries'] },
   ];
-  if (missing.length > 0)
+  const areCached = await hooksAreCached(context);
+  if (context.foreign !== undefined)
+    steps.splice(-1, 0, {
+      step: 'run hooks',
+      what: [...context.foreign.hooks.scripts].flatMap(([phase, scripts]) =>
+        scripts.map((one) => `${phase}: ${one.path.slice(one.path.lastIndexOf('/') + 1)} of ${one.element}`),
+      ),
+      cached: areCached ? 'all' : 'none',
+    });
+  if (missing.length > 0 || areCached === false)
     return { steps: [...steps, { step: 'pack', what: ['the layers of the initramfs'] }, writing], downloadBytes };
   const { tree, tools } = await assemble(context, selection);
   const packing = { compression: context.compression, tools };

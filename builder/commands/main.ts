@@ -6,6 +6,7 @@ import { buildCommand } from './build.ts';
 import { explainCommand } from './explain.ts';
 import { listCommand } from './list.ts';
 import { BUILD_OPTIONS } from './options.ts';
+import { shellCommand } from './shell.ts';
 import { planCommand } from './plan.ts';
 
 /** Every command of `build-ramdisk`; without one of these words at its front, a command line is a build. */
@@ -15,6 +16,7 @@ const COMMANDS: Record<string, Command> = {
   explain: explainCommand,
   list: listCommand,
   boot: bootCommand,
+  shell: shellCommand,
 };
 
 const EXIT_CODES = [

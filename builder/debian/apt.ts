@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -38,7 +39,8 @@ async function keyring(): Promise<string> {
   throw builderFailure('NO_KEYRING', `none of ${KEYRINGS.join(', ')} exists`);
 }
 
-async function hostSettings(host: BuilderHost, signal: AbortSignal): Promise<string[]> {
+/** Settings of the host's APT that any APT of ours keeps, as lines of apt.conf. @throws Failure `MISSING_PROGRAM` */
+export async function hostSettings(host: BuilderHost, signal: AbortSignal): Promise<string[]> {
   const { stdout } = await host.run('apt-config', ['dump'], { signal }).catch((error: unknown) => {
     signal.throwIfAborted();
     throw builderFailure('MISSING_PROGRAM', 'apt-config', { cause: error, hint: 'run this on a Debian machine' });
@@ -174,4 +176,15 @@ export async function expiredLists(folder: string, now: Date): Promise<{ suite: 
   return heads
     .filter(({ validUntil }) => Date.parse(validUntil) < now.getTime())
     .toSorted((a, b) => (a.suite < b.suite ? -1 : 1));
+}
+
+/** Digest of what the signed lists of this private APT say: the digests of all package lists are in them. */
+export async function signedListsDigest(folder: string): Promise<string> {
+  const lists = join(folder, 'state/lists');
+  const hash = createHash('sha256');
+  for (const name of (await readdir(lists)).filter((one) => one.endsWith('_InRelease')).toSorted()) {
+    const text = await readFile(join(lists, name), 'utf8');
+    hash.update(/^SHA256:\n((?: .*\n)+)/m.exec(text)?.[1] ?? text);
+  }
+  return hash.digest('hex');
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { reasonOf } from '../../system/failure.ts';
 import type { BuilderHost, Download } from '../host/door.ts';
 import { builderFailure } from '../failures.ts';
-import { type AptQuestion, expiredLists, openApt, type PrivateApt } from './apt.ts';
+import { type AptQuestion, expiredLists, openApt, type PrivateApt, signedListsDigest } from './apt.ts';
 import { parseStanzas } from './stanza.ts';
 
 /** One package that APT chose. */
@@ -103,6 +103,11 @@ function worldName({ mirror, release, architecture }: AptQuestion): string {
     .update(JSON.stringify([mirror, release, architecture]))
     .digest('hex')
     .slice(0, 16);
+}
+
+/** Digest of the signed lists that `resolvePackages` used, which must have run before: others may name other packages. */
+export async function listsDigest(host: BuilderHost, question: AptQuestion): Promise<string> {
+  return signedListsDigest(host.cache.path('apt', worldName(question)));
 }
 
 /** Suites whose lists `resolvePackages` accepted although they are past their date; it must have run before. */

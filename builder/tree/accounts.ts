@@ -62,3 +62,31 @@ export function groupFile(elements: readonly Element[]): string {
     }
   return groups.map((group) => `${group.name}:x:${group.id}:${members.get(group.name)?.join(',') ?? ''}\n`).join('');
 }
+
+/**
+ * Puts the accounts of a whole system and those of elements together: who is in the system stays as there, but for a password that an
+ * element sets.
+ * @param path of the file: etc/passwd, etc/group or etc/shadow
+ * @throws Failure `CONFLICTING_FILES` when two accounts would have one number
+ */
+export function mergeAccounts(path: string, system: string, own: string): string {
+  const lines = system.split('\n').filter(Boolean);
+  const nameOf = (line: string) => line.split(':')[0] ?? '';
+  const byName = new Map(lines.map((line) => [nameOf(line), line]));
+  const numbers = new Map(lines.map((line) => [line.split(':')[2], nameOf(line)]));
+  for (const line of own.split('\n').filter(Boolean)) {
+    const name = nameOf(line);
+    const fields = line.split(':');
+    const before = byName.get(name);
+    if (path === 'etc/shadow') {
+      if (before === undefined || !/^[*!]*$/.test(fields[1] ?? '')) byName.set(name, line);
+      continue;
+    }
+    if (before !== undefined) continue;
+    const other = numbers.get(fields[2]);
+    if (other !== undefined)
+      throw builderFailure('CONFLICTING_FILES', `/${path}: number ${fields[2]} is that of ${other} and of ${name}`);
+    byName.set(name, line);
+  }
+  return [...byName.values()].map((line) => `${line}\n`).join('');
+}
