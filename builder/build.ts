@@ -140,6 +140,6 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
   const assembled = await assemble(context, await selectPackages(context));
   const packing = { compression: context.compression, tools: assembled.tools };
   const layers = await packLayers(options.host, assembled.tree, packing, options.progress, options.signal);
-  checkSize(options.maxBytes, assembled.kernel.image.size, layers, assembled.tree);
+  checkSize(options.maxBytes, assembled.kernel.served.size, layers, assembled.tree);
   return writeResults(context, { ...assembled, layers });
 }

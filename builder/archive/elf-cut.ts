@@ -37,9 +37,29 @@ function segmentHeader(segment: Segment, change: Partial<Segment>): Buffer {
   return header;
 }
 
+/**
+ * Whether a segment has notes of the linker only (build id, ABI), which nothing reads here; a program may keep what it needs in notes
+ * of other names, as a single executable of Node does with its script.
+ */
+function isLinkersNote(file: Buffer, { offset, fileBytes }: Segment): boolean {
+  let at = offset;
+  while (at + 16 <= offset + fileBytes) {
+    if (file.toString('latin1', at + 12, at + 16) !== 'GNU\0') return false;
+    const [nameBytes, contentBytes] = [file.readUInt32LE(at), file.readUInt32LE(at + 4)];
+    at += 12 + Math.ceil(nameBytes / 4) * 4 + Math.ceil(contentBytes / 4) * 4;
+  }
+  return true;
+}
+
 /** The program headers after the cut: the segment with the hole becomes two, and a note that nothing reads makes room for it. */
-function cutSegments(segments: readonly Segment[], hole: Segment, start: number, end: number): Buffer[] | undefined {
-  const note = segments.findLast((one) => one.type === PT_NOTE);
+function cutSegments(
+  file: Buffer,
+  segments: readonly Segment[],
+  hole: Segment,
+  start: number,
+  end: number,
+): Buffer[] | undefined {
+  const note = segments.findLast((one) => one.type === PT_NOTE && isLinkersNote(file, one));
   if (note === undefined) return undefined;
   return segments.flatMap((one) => {
     if (one === note) return [];
@@ -85,7 +105,7 @@ export function cutElf(bytes: Uint8Array, from: number, to: number): Uint8Array 
   const start = Math.ceil(from / ALIGNMENT) * ALIGNMENT;
   const end = start + Math.floor((to - start) / ALIGNMENT) * ALIGNMENT;
   if (end <= start) return bytes;
-  const headers = cutSegments(segments, hole, start, end);
+  const headers = cutSegments(file, segments, hole, start, end);
   if (headers === undefined) return bytes;
   const shorter = Buffer.concat([file.subarray(0, start), file.subarray(end)]);
   Buffer.concat(headers).copy(shorter, Number(file.readBigUInt64LE(32)));

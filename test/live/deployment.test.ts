@@ -30,7 +30,7 @@ test('a bare machine with 1 GiB comes up with its own operating system, although
       conductorKilled: true,
       machineMemoryMiB: 1024,
     });
-    expect(report.kernelBytes + report.initramfsBytes).toBeLessThan(80e6);
+    expect(report.kernelBytes + report.initramfsBytes).toBeLessThanOrEqual(60e6);
     expect(report.powerOnToFirstHeartbeatSeconds).toBeGreaterThan(0);
     expect(report.agentResidentBytes).toBeGreaterThan(0);
     expect(report.imageBytesPerSecond).toBeGreaterThan(0);

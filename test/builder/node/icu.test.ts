@@ -123,6 +123,16 @@ describe('the Node that runs this, with less of ICU', () => {
     expect(await ask(program, questions)).toBe(await ask(process.execPath, questions));
   });
 
+  test('keeps its length when a note in it may be somebody’s, as that of a single executable is, and runs all the same', async () => {
+    const other = Buffer.from(original);
+    for (let at = other.indexOf('GNU\0'); at >= 0 && at < 4096; at = other.indexOf('GNU\0', at))
+      other.write('ABC\0', at);
+    const file = join(folder, 'other-note');
+    await writeFile(file, trimIcu(other), { mode: 0o755 });
+    expect((await readFile(file)).byteLength).toBe(original.byteLength);
+    expect(await ask(file, "(1234.5).toLocaleString('en')")).toBe('1,234.5\n');
+  });
+
   test('starts with another language, and does not fail for one that it does not have', async () => {
     expect(await ask(program, "(1234.5).toLocaleString('de-DE')", 'de_DE.UTF-8')).toBe('1,234.5\n');
     expect(await ask(program, "'b'.localeCompare('a', 'ja')", 'ja_JP.UTF-8')).toBe('1\n');
