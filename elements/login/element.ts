@@ -27,7 +27,6 @@ export const element: Element = {
   },
   scripts: {
     'libpam-modules': 'makes empty files for modules that are not in',
-    libpam0g: 'starts services again that use an older version',
   },
   services: { logins: { run: '/etc/ingot/logins', start: 'respawn' } },
   checks: [

@@ -16,21 +16,11 @@ export const element: Element = {
   without: {
     'libpam-modules': 'sshd checks keys and hashes itself',
     'libpam-runtime': 'sshd checks keys and hashes itself',
-    'lsb-base': 'scripts for another init',
-    'init-system-helpers': 'scripts for another init',
-    'runit-helper': 'scripts for another init',
-    'sysvinit-utils': 'scripts for another init',
-    'sensible-utils': 'choose editors and browsers',
     procps: 'busybox has what is needed',
-    ucf: 'keeps changed configuration files at upgrades',
-    adduser: 'users are declared in elements',
-    passwd: 'users are declared in elements',
   },
   scripts: {
     'openssh-server':
       'makes host keys, which are made at boot, and sshd_config, which is here; the user is declared here',
-    libpam0g: 'starts services again that use an older version',
-    libwrap0: 'writes /etc/hosts.allow and hosts.deny with nothing but comments',
     libwtmpdb0: 'makes a link to a log of logins that nothing here keeps',
     'libgssapi-krb5-2': 'moves what an older version left',
   },

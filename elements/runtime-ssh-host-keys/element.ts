@@ -10,8 +10,6 @@ export const element: Element = {
   without: {
     libedit2: 'line editing of sftp, which is not in',
     'libfido2-1': 'security keys are asked by a helper that is not in',
-    adduser: 'users are declared in elements',
-    passwd: 'users are declared in elements',
   },
   prune: { 'usr/lib/openssh/ssh-{pkcs11,sk}-helper': 'talk to security keys, which host keys are not on' },
   scripts: { 'openssh-client': 'makes ssh-agent set-group-ID; it is not in' },
