@@ -10,6 +10,11 @@ export type QemuMachine = {
   firmware: { code: string; variables: string };
   /** What starts `-kernel` when no UEFI is asked for; without it, the kernel needs UEFI. */
   plainStart?: string;
+  /**
+   * Says that the firmware must not be told in which order to try devices: it then starts the drivers of those devices alone,
+   * and without the one of the random number device its network driver does not start either.
+   */
+  ownBootOrder?: true;
   /** Network boot program that asks HTTP servers; the firmware's own network driver carries it. */
   ipxe: string;
   /** Serial console and its speed, for the kernel's `console=`. */
@@ -37,8 +42,9 @@ const MACHINES: readonly QemuMachine[] = [
     arch: 'aarch64',
     program: '/usr/bin/qemu-system-aarch64',
     machine: 'virt,gic-version=max',
-    // `max` signs pointers, which takes an emulator a good part of its time.
-    cpu: { tcg: 'cortex-a72', kvm: 'host' },
+    // The firmware's network driver wants a processor that makes random numbers (RNDR), which the Cortex models do not. `max`
+    // signs pointers, too, by an algorithm that takes an emulator a good part of its time unless it may use a simpler one.
+    cpu: { tcg: 'max,pauth-impdef=on', kvm: 'host' },
     firmware: { code: '/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd', variables: '/usr/share/AAVMF/AAVMF_VARS.fd' },
     plainStart: 'no firmware',
     ipxe: '/usr/lib/ipxe/ipxe-arm64.efi',
@@ -55,6 +61,7 @@ const MACHINES: readonly QemuMachine[] = [
       code: '/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd',
       variables: '/usr/share/qemu-efi-loongarch64/QEMU_VARS.fd',
     },
+    ownBootOrder: true,
     ipxe: '/usr/lib/ipxe/ipxe-loong64.efi',
     console: 'ttyS0,115200',
     packages: ['qemu-system-misc', 'qemu-efi-loongarch64'],

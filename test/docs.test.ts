@@ -1,8 +1,10 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { ARCHITECTURE_NAMES, findArchitecture } from '../arch/table.ts';
+import { findQemuMachine } from '../arch/qemu.ts';
 import { COMMANDS, STEPS } from '../agent/commands/table.ts';
 import { PARAMETERS } from '../agent/config/config.ts';
 
@@ -36,4 +38,18 @@ test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...globSync('docs/
 test('each decision is in the index', () => {
   const index = readFileSync('docs/decisions/README.md', 'utf8');
   for (const file of globSync('docs/decisions/0*.md')) expect(index).toContain(file.split('/').at(-1));
+});
+
+test('docs/network-boot.md has the DHCP values and iPXE programs of the tables in arch/', () => {
+  const text = readFileSync('docs/network-boot.md', 'utf8');
+  const numbers = (cell = '') => (cell.match(/\d+/g) ?? []).map(Number);
+  const shown = [...text.matchAll(/^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| `([^`]+)` \|$/gm)].map(
+    ([, name, pxe, http, ipxe]) => ({ name, pxe: numbers(pxe), http: numbers(http), ipxe }),
+  );
+  const wanted = ARCHITECTURE_NAMES.map((name) => ({
+    name,
+    ...findArchitecture(name)?.boot.dhcp,
+    ipxe: basename(findQemuMachine(name)?.ipxe ?? ''),
+  }));
+  expect(shown).toEqual(wanted);
 });

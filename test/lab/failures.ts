@@ -15,5 +15,6 @@ export const labFailure = defineFailures({
     message: (detail) => `cannot make the user image: ${detail}`,
     hint: 'the mirror must carry Debian trixie; as an ordinary user, mmdebstrap needs the package uidmap',
   },
+  CONSOLE_SILENT: { message: (detail) => `cannot find on the serial console ${detail}` },
   SSH_TIMEOUT: { message: (detail) => `cannot log in over SSH: ${detail}` },
 });

@@ -10,7 +10,7 @@ import { reasonOf } from '../../system/failure.ts';
 import type { Start } from '../../system/run.ts';
 import { bootIndexes, type BootTarget } from './boot-order.ts';
 import { labFailure } from './failures.ts';
-import { deviceNames, type MachineHardware, qemuArguments } from './qemu-arguments.ts';
+import { deviceNames, type MachineHardware, possibleBoot, qemuArguments } from './qemu-arguments.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 import { followSerial, type SerialLog } from './serial.ts';
 
@@ -32,6 +32,8 @@ export type PowerEvent = 'on' | 'off' | 'reset';
 export type Machine = {
   hardware: MachineHardware;
   serial: SerialLog;
+  /** Unix socket through which one can type at its serial console, while it is on. */
+  consoleSocket: string;
   isOn: () => boolean;
   /** Switches it on; nothing happens when it is on already. */
   powerOn: (boot: BootTarget) => Promise<void>;
@@ -160,6 +162,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   return {
     hardware: options,
     serial,
+    consoleSocket: join(options.folder, 'console'),
     isOn: () => running !== undefined,
     powerOn: async (boot) => {
       if (running !== undefined) return;
@@ -175,7 +178,8 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     powerOff,
     powerButton: async () => void (await must('press the power button').qmp.execute('system_powerdown')),
     reset: async () => void (await must('reset').qmp.execute('system_reset')),
-    setNextBoot: async (boot) => applyOrder(must('choose the boot device').qmp, options, boot),
+    setNextBoot: async (boot) =>
+      applyOrder(must('choose the boot device').qmp, options, possibleBoot(options.machine, boot)),
     onPower: (listener) => void listeners.push(listener),
     processId: () => running?.child.pid,
     close: async () => {

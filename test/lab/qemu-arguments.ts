@@ -38,6 +38,11 @@ export function deviceNames(hardware: MachineHardware): { nics: string[]; disks:
   return { nics: ['nic0'], disks: hardware.disks.map((_, index) => `disk${index}`) };
 }
 
+/** The boot target as far as a machine's firmware can be told one; blank disks first and then the network is what it does itself. */
+export function possibleBoot(machine: QemuMachine, boot: BootTarget): BootTarget {
+  return machine.ownBootOrder ? 'None' : boot;
+}
+
 /** QEMU's command line for a server with UEFI, a serial console and no screen. Pure, so that a test can read it. */
 export function qemuArguments(
   machine: QemuMachine,
@@ -47,7 +52,8 @@ export function qemuArguments(
   boot: BootTarget,
 ): string[] {
   const names = deviceNames(hardware);
-  const indexes = new Map(bootIndexes(boot, names.nics, names.disks).map(({ device, index }) => [device, index]));
+  const order = possibleBoot(machine, boot);
+  const indexes = new Map(bootIndexes(order, names.nics, names.disks).map(({ device, index }) => [device, index]));
   const bootIndex = (device: string) => {
     const index = indexes.get(device) ?? -1;
     return index < 0 ? undefined : index;
@@ -58,7 +64,6 @@ export function qemuArguments(
     ['-smbios', `type=1,manufacturer=Ingot,product=lab,serial=${word(hardware.name)}`],
     firmwareArguments({ code: files.firmwareCode, variables: files.variables }),
     ['-boot', 'menu=off,splash-time=0', '-fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n'],
-    // Some firmware's network driver wants random numbers before it asks for an address.
     ['-device', 'virtio-rng-pci'],
     [
       '-chardev',

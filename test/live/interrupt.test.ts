@@ -7,13 +7,7 @@ import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 
 import { systemStart } from '../../system/run.ts';
-
-/** Command lines of all processes of this host that name a path, other than this one. */
-async function processesNaming(path: string): Promise<string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  return lines.filter((line) => line.includes(path));
-}
+import { processesNaming } from '../lab/processes.ts';
 
 const mounts = () => readFile('/proc/self/mounts', 'utf8');
 
