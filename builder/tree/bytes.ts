@@ -27,9 +27,20 @@ export async function* readEntry(entry: FileEntry): AsyncGenerator<Uint8Array, v
   }
 }
 
-/** All bytes of a file entry; for files that are known to be small. */
+/** All bytes of a file entry at once. */
 export async function entryBytes(entry: FileEntry): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of readEntry(entry)) pieces.push(piece);
-  return Buffer.concat(pieces);
+  if (entry.content.kind === 'bytes') return entry.content.bytes;
+  const bytes = Buffer.allocUnsafe(entry.size);
+  const file = await open(entry.content.file, 'r');
+  try {
+    let length = 0;
+    while (length < entry.size) {
+      const { bytesRead } = await file.read(bytes, length, entry.size - length, entry.content.offset + length);
+      if (bytesRead === 0) throw new RangeError(`${entry.content.file} ends before ${entry.path} does`);
+      length += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  return bytes;
 }
