@@ -37,6 +37,11 @@ export type Base = {
     repositories: readonly Repository[];
     /** Keys that its packages are signed with: files below this folder's rpm/keys, or of Debian's distribution-gpg-keys. */
     keys: readonly ({ own: string } | { debian: string })[];
+    /**
+     * Why signatures over SHA-1 count for this release; without it they do not. What this gives up: whoever makes the packages could
+     * make two with one signature. A package that somebody else made still has none.
+     */
+    acceptSha1?: string;
   };
 };
 
@@ -52,8 +57,18 @@ function openEulerAliases(version: string, pack: string): string[] {
   return names.flatMap((one) => [one, `openeuler-${one}`]).filter((one) => one !== usual);
 }
 
+/** What openEuler's releases are signed with; builder/rpm/keys/README.md says where the keys come from. */
+const OPENEULER_KEYS = {
+  '22.03': {
+    keys: [{ own: 'openeuler-obs.asc' }, { own: 'openeuler-eulermaker.asc' }],
+    acceptSha1: 'it was signed so, and will not be signed again',
+  },
+  '24.03': { keys: [{ own: 'openeuler-eulermaker.asc' }] },
+} satisfies Record<string, Pick<NonNullable<Base['rpm']>, 'keys' | 'acceptSha1'>>;
+
 /** @param pack a service pack such as `SP1`, or '' for the release itself */
-function openEuler(version: string, pack: string, architectures: readonly string[]): Base {
+function openEuler(version: keyof typeof OPENEULER_KEYS, pack: string, architectures: readonly string[]): Base {
+  const signedBy = OPENEULER_KEYS[version];
   const name = `${version}-LTS${pack && `-${pack}`}`;
   const folder = `openEuler-${name}`;
   return {
@@ -66,7 +81,7 @@ function openEuler(version: string, pack: string, architectures: readonly string
     rpm: {
       mirror: 'https://repo.openeuler.org',
       repositories: [
-        { id: 'OS', path: `${folder}/OS/{arch}/`, ifAbsent: 'all packages have to be in everything' },
+        { id: 'OS', path: `${folder}/OS/{arch}/`, ifAbsent: 'its packages have to be in everything' },
         { id: 'everything', path: `${folder}/everything/{arch}/`, ifAbsent: 'only the packages of OS can be used' },
         {
           id: 'update',
@@ -74,7 +89,7 @@ function openEuler(version: string, pack: string, architectures: readonly string
           ifAbsent: 'no security updates are published for it, and the packages stay as they were released',
         },
       ],
-      keys: [{ own: 'openeuler-obs.asc' }, { own: 'openeuler-eulermaker.asc' }],
+      ...signedBy,
     },
   };
 }

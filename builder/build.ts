@@ -44,7 +44,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
     ),
     ...(hooks?.parts ?? []),
     ...fromKernel.parts,
-    ...(await agentParts(options.host, plan, row, source, tools, options.signal)),
+    ...(await agentParts(options.host, plan, row, source, tools, packages.main, options.signal)),
     ...(await withHookTree(await elementParts(plan), hooks)),
   ];
   const tree = mergeParts(parts, anyMatcher(plan.prune));
@@ -88,7 +88,10 @@ async function takeKernel(context: Context, packages: Packages, tools: string) {
 }
 
 /** The tools that a build runs: those that are locked, or what the tools' own release has now. */
-async function chooseTools({ options, row, compression, lock }: Context, mirror: Mirror): Promise<DebianPackage[]> {
+async function chooseTools(
+  { options, row, compression, lock, rpm }: Context,
+  mirror: Mirror,
+): Promise<DebianPackage[]> {
   const { host, progress, signal } = options;
   const locked = lock && lockedTools(lock, hostArchitecture()?.debian ?? '', mirror);
   if (locked !== undefined) return locked;
@@ -102,7 +105,7 @@ async function chooseTools({ options, row, compression, lock }: Context, mirror:
       ...compression.packages,
       ...(row.nodePackage === undefined ? [] : [row.binutilsPackage]),
     ],
-    ...(options.mirror && { mirror: options.mirror }),
+    ...(options.mirror && rpm === undefined && { mirror: options.mirror }),
     progress,
     signal,
   });
@@ -112,7 +115,8 @@ async function chooseTools({ options, row, compression, lock }: Context, mirror:
 export async function assemble(context: Context, selection: Selection<DebianPackage>) {
   const { options, plan } = context;
   const { host, progress, signal } = options;
-  const toolMirror = await findMirror(options.mirror ?? []);
+  // --mirror of an RPM base has no Debian packages, and tools are Debian's.
+  const toolMirror = await findMirror(context.rpm === undefined ? (options.mirror ?? []) : []);
   const toolPackages = await chooseTools(context, toolMirror);
   const tools = await layOutTools({ host, progress, signal }, toolPackages);
   const packages = await fetchSelection(context, selection);

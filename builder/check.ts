@@ -5,6 +5,7 @@ import { dynamicNeeds, type ElfIdentity, elfIdentity, elfInterpreter } from './a
 import type { FileEntry } from './archive/entry.ts';
 import { mergedPath } from './debian/paths.ts';
 import { builderFailure } from './failures.ts';
+import { NODE_FOLDER } from './node-folder.ts';
 import { entryBytes, readEntry } from './tree/bytes.ts';
 import type { Tree } from './tree/tree.ts';
 
@@ -49,10 +50,14 @@ export async function checkElfFiles(tree: Tree, row: Architecture): Promise<void
     if (identity.bits !== 64 || entry.path.endsWith('.ko')) continue;
     const bytes = await entryBytes(entry);
     const loader = elfInterpreter(bytes);
-    if (loader !== undefined && loader !== row.loader)
-      problems.push(`/${entry.path} is started by ${loader}, not by ${row.loader}`);
+    const isOwn = entry.path.startsWith('opt/ingot/') && tree.has(NODE_FOLDER.loader);
+    const isRight = loader === row.loader || (isOwn && loader === `/${NODE_FOLDER.loader}`);
+    if (loader !== undefined && !isRight) problems.push(`/${entry.path} is started by ${loader}, not by ${row.loader}`);
     const needs = dynamicNeeds(bytes);
-    const searched = [...folders, ...needs.folders.map((folder) => runPath(folder, entry.path))];
+    const searched = [
+      ...(isOwn ? [`${NODE_FOLDER.folder}/`] : folders),
+      ...needs.folders.map((folder) => runPath(folder, entry.path)),
+    ];
     const missing = needs.libraries.filter((name) => !searched.some((folder) => tree.has(folder + name)));
     if (missing.length > 0) problems.push(`/${entry.path} needs ${missing.join(', ')}`);
   }

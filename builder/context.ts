@@ -4,7 +4,7 @@ import { ARCHITECTURE_NAMES, type Architecture, findArchitecture, hostArchitectu
 import type { Progress } from '../cli/progress.ts';
 import { type Base, chooseBase } from './bases.ts';
 import { type Compression, parseCompression } from './compression.ts';
-import { findMirror, type Mirror } from './debian/mirror.ts';
+import { findMirror, type Mirror, rpmMirror } from './debian/mirror.ts';
 import { foreignDigests, splitElements } from './foreign.ts';
 import type { DibRecipe } from './dib/recipe.ts';
 import type { Element } from './element/element.ts';
@@ -14,6 +14,7 @@ import { checkLock, elementDigests, type Lock, readLock } from './lock.ts';
 import { lockedNode } from './node.ts';
 import { type MediaFormat, parseFormats } from './media/media.ts';
 import { makePlan, type Plan } from './plan.ts';
+import { openRpmWorkshop, type RpmWorkshop } from './rpm/select.ts';
 import { settleElements } from './settle.ts';
 
 export type BuildOptions = {
@@ -28,6 +29,8 @@ export type BuildOptions = {
   output?: string | undefined;
   /** As `--mirror`; the host's own APT sources unless said. */
   mirror?: readonly string[];
+  /** Files with keys that an RPM base's packages are signed with, in place of the distribution's own. */
+  keys?: readonly string[] | undefined;
   /** Elements to put in besides what they need; `agent` unless said. */
   elements?: readonly string[] | undefined;
   /** Folders with elements besides those that come with Ingot; the first that has a name wins. */
@@ -70,6 +73,8 @@ export type Context = {
   /** Digests of the plan's elements. */
   digests: Lock['elements'];
   lock: Lock | undefined;
+  /** What it takes to work with RPM packages, opened when it is first asked for; of RPM bases only. */
+  rpm: (() => Promise<RpmWorkshop>) | undefined;
 };
 
 /** Packages that were asked for by name, as an element of their own. */
@@ -105,21 +110,24 @@ export async function openContext(options: BuildOptions): Promise<Context> {
   if (row === undefined)
     throw builderFailure('UNKNOWN_ARCH', arch, { hint: `use one of ${ARCHITECTURE_NAMES.join(', ')}` });
   const release = chooseBase(row, options.release ?? locked?.lock.release, options.distribution);
-  if (release.family !== 'debian')
-    throw builderFailure('CANNOT_RESOLVE', `${release.title} is made of RPM packages, which are not built from yet`);
   const formats = parseFormats(options.formats ?? []);
   const compression = parseCompression(options.compress ?? locked?.lock.initramfs.compression);
-  const mirror = await findMirror(options.mirror ?? []);
+  const mirror = release.rpm
+    ? rpmMirror(release.rpm.mirror, options.mirror ?? [])
+    : await findMirror(options.mirror ?? []);
   const request = {
     elements: [...(options.elements ?? locked?.lock.request.elements ?? ['agent'])],
     packages: [...(options.packages?.length ? options.packages : (locked?.lock.request.packages ?? []))],
   };
   const { native, foreign } = await splitElements(request.elements, options);
   const elements = await settleElements(native, row, options);
-  const plan = makePlan([...elements, ...wishes(request.packages)], row);
+  const plan = makePlan([...elements, ...wishes(request.packages)], row, release.family);
   const digests = [...(await elementDigests(plan.elements)), ...(await foreignDigests(foreign))];
   const node = { version: '', ...(await lockedNode(row)) };
   if (locked !== undefined)
     checkLock(locked.lock, { arch: row.name, release: release.name, elements: digests, node }, locked.path);
-  return { options, row, release, mirror, plan, compression, formats, request, foreign, digests, lock: locked?.lock };
+  let workshop: Promise<RpmWorkshop> | undefined;
+  const rpm = release.rpm && (() => (workshop ??= openRpmWorkshop({ options, release })));
+  const known = { options, row, release, mirror, plan, compression, formats, request, foreign, digests };
+  return { ...known, lock: locked?.lock, rpm };
 }

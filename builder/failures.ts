@@ -4,7 +4,7 @@ export const builderFailure = defineFailures({
   UNKNOWN_ARCH: { message: (detail) => `cannot build for ${detail}`, exitCode: 2 },
   UNKNOWN_RELEASE: { message: (detail) => `cannot build from release ${detail}`, exitCode: 2 },
   NO_MIRROR: {
-    message: (detail) => `cannot find a Debian mirror: ${detail}`,
+    message: (detail) => `cannot find a mirror: ${detail}`,
     hint: 'name one with --mirror URL',
   },
   NO_KEYRING: {
@@ -17,8 +17,12 @@ export const builderFailure = defineFailures({
     hint: 'check that the mirror can be reached from here, or name another with --mirror URL',
   },
   BAD_SIGNATURE: {
-    message: (detail) => `cannot trust the package lists of ${detail}`,
+    message: (detail) => `cannot trust ${detail}`,
     hint: 'use a mirror that is signed by the Debian archive key; if this one is, update the package debian-archive-keyring',
+  },
+  NO_KEY: {
+    message: (detail) => `cannot use the key ${detail}`,
+    hint: 'name a file with an armoured OpenPGP public key with --key FILE',
   },
   CANNOT_RESOLVE: {
     message: (detail) => `cannot choose packages: ${detail}`,

@@ -1,5 +1,5 @@
 import type { Base } from './bases.ts';
-import type { UnpackedPackage } from './debian/fetch.ts';
+import type { UnpackedPackage } from './packages.ts';
 import type { Mirror } from './debian/mirror.ts';
 import type { DebianPackage } from './debian/resolve.ts';
 import type { Architecture } from '../arch/table.ts';

@@ -3,13 +3,14 @@ import { posix } from 'node:path';
 import type { Architecture } from '../arch/table.ts';
 import { bundleAgent } from './agent.ts';
 import type { Entry } from './archive/entry.ts';
-import type { UnpackedPackage } from './debian/fetch.ts';
+import type { UnpackedPackage } from './packages.ts';
 import type { Element } from './element/element.ts';
 import { elementFiles } from './elements.ts';
 import type { BuilderHost } from './host/door.ts';
 import { selectFirmware } from './kernel/firmware.ts';
 import { type KernelTree, moduleName } from './kernel/modules.ts';
 import { DEBIAN_NODE, pinnedNode, strippedNode } from './node.ts';
+import { nodeFolder } from './node-folder.ts';
 import { packageOwners, type Plan } from './plan.ts';
 import { inittabFile } from './services.ts';
 import { groupFile, ownerNumbers, passwdFile, shadowFile } from './tree/accounts.ts';
@@ -23,18 +24,23 @@ function symlink(path: string, target: string): Entry {
   return { path, mode: 0o777, uid: 0, gid: 0, type: 'symlink', target };
 }
 
-/** Debian packages, each cut down to what its element wants of it. Kernels are not among them. */
+/** Whether a package is not of the base's own distribution. */
+const isFromDebian = (plan: Plan, { url }: UnpackedPackage) => plan.fromDebian !== undefined && url.endsWith('.deb');
+
+/** Packages of the base, each cut down to what its element wants of it. Kernels are not among them. */
 export function packageParts(plan: Plan, packages: readonly UnpackedPackage[]): Part[] {
   const owners = packageOwners(plan, packages);
-  return packages.map((one) => {
-    const only = plan.packages.find((wanted) => wanted.name === one.name)?.only;
-    const isWanted = only === undefined ? () => true : anyMatcher(only);
-    return {
-      owner: { element: owners.get(one.name) ?? 'base', source: one.name, layer: 'userland' as const },
-      entries: one.entries.filter((entry) => entry.type === 'directory' || isWanted(entry.path)),
-      overrides: false,
-    };
-  });
+  return packages
+    .filter((one) => !isFromDebian(plan, one))
+    .map((one) => {
+      const only = plan.packages.find((wanted) => wanted.name === one.name)?.only;
+      const isWanted = only === undefined ? () => true : anyMatcher(only);
+      return {
+        owner: { element: owners.get(one.name) ?? 'base', source: one.name, layer: 'userland' as const },
+        entries: one.entries.filter((entry) => entry.type === 'directory' || isWanted(entry.path)),
+        overrides: false,
+      };
+    });
 }
 
 /** Folders, links and texts that an element declares. */
@@ -97,17 +103,26 @@ export function kernelParts(plan: Plan, kernel: KernelTree, firmware: readonly U
   return { parts, missingFirmware: chosen.missing };
 }
 
-/** Node at its place in the tree: the pinned one, or a link to that of the release's own packages. */
-async function nodeEntry(
+/** Node at its place in the tree: the pinned one, or that of the release's own packages, or Debian's in a folder of its own. */
+async function nodeEntries(
   host: BuilderHost,
+  plan: Plan,
   row: Architecture,
   path: string,
   tools: string,
+  packages: readonly UnpackedPackage[],
   signal: AbortSignal,
-): Promise<Entry> {
-  if (row.nodePackage === undefined) return symlink(path, posix.relative(posix.dirname(path), DEBIAN_NODE.program));
-  const { binary } = await pinnedNode(host, row.nodePackage, signal);
-  return strippedNode(host, row, binary, tools, path, signal);
+): Promise<Entry[]> {
+  if (row.nodePackage !== undefined) {
+    const { binary } = await pinnedNode(host, row.nodePackage, signal);
+    return [await strippedNode(host, row, binary, tools, path, signal)];
+  }
+  if (plan.fromDebian === undefined) return [symlink(path, posix.relative(posix.dirname(path), DEBIAN_NODE.program))];
+  return nodeFolder(
+    packages.filter((one) => isFromDebian(plan, one)),
+    row,
+    path,
+  );
 }
 
 /** Node and the agent's bundle, where an element asks for them. */
@@ -117,6 +132,7 @@ export async function agentParts(
   row: Architecture,
   source: string,
   tools: string,
+  packages: readonly UnpackedPackage[],
   signal: AbortSignal,
 ): Promise<Part[]> {
   const wanted = plan.elements.flatMap((element) =>
@@ -126,7 +142,7 @@ export async function agentParts(
     wanted.map(async ({ element, node, bundle }): Promise<Part[]> => [
       {
         owner: { element, source: 'node', layer: 'node' },
-        entries: [await nodeEntry(host, row, node, tools, signal)],
+        entries: await nodeEntries(host, plan, row, node, tools, packages, signal),
         overrides: false,
       },
       {

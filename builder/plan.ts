@@ -1,7 +1,10 @@
 import type { Architecture } from '../arch/table.ts';
 import { type DebianPackage, packageIndex } from './debian/resolve.ts';
 import type { Element, ElementPackage } from './element/element.ts';
+import type { Family } from './bases.ts';
+import { rpmElement } from './element/family.ts';
 import { DEBIAN_NODE } from './node.ts';
+import { NODE_FOLDER } from './node-folder.ts';
 
 /** What the elements together ask for. */
 export type Plan = {
@@ -15,6 +18,8 @@ export type Plan = {
   /** Globs of libraries that stay only where something needs them. */
   ifNeeded: readonly string[];
   kernelPackage: string;
+  /** Packages of Debian that go in beside those of a base that is not. */
+  fromDebian: { packages: readonly string[]; release: string; without: readonly string[]; element: string } | undefined;
   modules: readonly { name: string; element: string; group: string }[];
 };
 
@@ -48,9 +53,18 @@ function withNode(element: Element, row: Architecture): Element {
   };
 }
 
+/** Where the base is not Debian, Node's packages of Debian stay apart from it. */
+function nodeFromDebian(elements: readonly Element[], row: Architecture): Plan['fromDebian'] {
+  const element = elements.find((one) => one.agent !== undefined)?.name;
+  if (element === undefined || row.nodePackage !== undefined) return undefined;
+  const without = [...Object.keys(DEBIAN_NODE.without), ...elements.flatMap((one) => Object.keys(one.without ?? {}))];
+  return { packages: NODE_FOLDER.packages, release: NODE_FOLDER.release, without, element };
+}
+
 /** Puts the wishes of elements together. Pure: the same elements give the same plan. */
-export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
-  const elements = wanted.map((one) => withNode(one, row));
+export function makePlan(wanted: readonly Element[], row: Architecture, family: Family = 'debian'): Plan {
+  const isDebian = family === 'debian';
+  const elements = wanted.map((one) => (isDebian ? withNode(one, row) : rpmElement(one)));
   const packages = named(elements, 'packages', row);
   return {
     elements,
@@ -62,7 +76,8 @@ export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
       .toSorted((a, b) => (a < b ? -1 : 1)),
     prune: elements.flatMap((one) => Object.keys(one.prune ?? {})),
     ifNeeded: elements.flatMap((one) => Object.keys(one.ifNeeded ?? {})),
-    kernelPackage: row.kernelPackage,
+    kernelPackage: isDebian ? row.kernelPackage : 'kernel',
+    fromDebian: isDebian ? undefined : nodeFromDebian(wanted, row),
     modules: elements.flatMap((one) =>
       Object.entries(one.modules ?? {}).flatMap(([group, { names }]) =>
         names.map((name) => ({ name, element: one.name, group })),
@@ -76,7 +91,7 @@ export function makePlan(wanted: readonly Element[], row: Architecture): Plan {
  * that depends on it.
  */
 export function packageOwners(
-  plan: Pick<Plan, 'packages' | 'firmware'>,
+  plan: Pick<Plan, 'packages' | 'firmware' | 'fromDebian'>,
   resolved: readonly DebianPackage[],
 ): Map<string, string> {
   const index = packageIndex(resolved);
@@ -88,5 +103,6 @@ export function packageOwners(
     for (const dependency of found.depends) claim(dependency, element);
   };
   for (const wanted of [...plan.packages, ...plan.firmware]) claim(wanted.name, wanted.element);
+  for (const name of plan.fromDebian?.packages ?? []) claim(name, plan.fromDebian?.element ?? '');
   return owners;
 }

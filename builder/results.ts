@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { CHECKOUT } from './agent.ts';
 import type { FileEntry } from './archive/entry.ts';
 import { type Context, outputBase } from './context.ts';
-import type { UnpackedPackage } from './debian/fetch.ts';
+import type { UnpackedPackage } from './packages.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
 import { changedParts } from './lock.ts';

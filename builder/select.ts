@@ -1,10 +1,13 @@
 import { reasonOf } from '../system/failure.ts';
 import type { Context } from './context.ts';
-import { fetchPackages, type UnpackedPackage } from './debian/fetch.ts';
+import { fetchPackages } from './debian/fetch.ts';
 import { type DebianPackage, expiredSuites, resolvePackages } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import { isKernelPackage } from './kernel/modules.ts';
 import { lockedSelection } from './lock.ts';
+import type { UnpackedPackage } from './packages.ts';
+import { fetchRpms } from './rpm/fetch.ts';
+import { selectRpms } from './rpm/select.ts';
 
 /** Packages that a build needs; firmware apart, because a mirror may lack that archive area. */
 export type Selection<T> = { main: T[]; firmware: T[] };
@@ -13,15 +16,10 @@ export type Selection<T> = { main: T[]; firmware: T[] };
  * Lets the distribution's solver choose the packages of a plan, from signed lists; or takes those that are locked.
  * @throws Failure of `resolvePackages`
  */
-export async function selectPackages({
-  options,
-  row,
-  release,
-  mirror,
-  plan,
-  lock,
-}: Context): Promise<Selection<DebianPackage>> {
+export async function selectPackages(context: Context): Promise<Selection<DebianPackage>> {
+  const { options, row, release, mirror, plan, lock } = context;
   if (lock !== undefined) return lockedSelection(lock, mirror);
+  if (context.rpm !== undefined) return selectRpms(context, await context.rpm());
   const { host, progress, signal } = options;
   const question = { mirror, release: release.name, architecture: row.debian };
   progress.update({ phase: 'resolve packages', message: `${release.name} from ${mirror.main}` });
@@ -57,11 +55,16 @@ export async function fetchSelection(
   {
     options: { host, progress, signal },
     lock,
-  }: { options: Pick<Context['options'], 'host' | 'progress' | 'signal'>; lock?: Context['lock'] },
+    rpm,
+  }: { options: Pick<Context['options'], 'host' | 'progress' | 'signal'> } & Partial<Pick<Context, 'lock' | 'rpm'>>,
   { main, firmware }: Selection<DebianPackage>,
 ): Promise<Selection<UnpackedPackage> & { kernel: UnpackedPackage[] }> {
   const all = [...main, ...firmware];
-  const fetched = await fetchPackages(host, all, progress, signal).catch((error: unknown) => {
+  const fetched = await (
+    rpm === undefined
+      ? fetchPackages(host, all, progress, signal)
+      : rpm().then((shop) => fetchRpms(shop, all, progress))
+  ).catch((error: unknown) => {
     signal.throwIfAborted();
     throw lock === undefined ? error : explainGone(error, all);
   });

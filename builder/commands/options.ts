@@ -60,6 +60,12 @@ export const BUILD_OPTIONS = {
     placeholder: 'SIZE',
     help: 'fail when kernel and initramfs are larger together: 60M, 45.5MB, 48MiB, or bytes',
   },
+  key: {
+    type: 'string',
+    multiple: true,
+    placeholder: 'FILE',
+    help: 'OpenPGP key that an RPM mirror’s packages are signed with, in place of the distribution’s own',
+  },
   cache: {
     type: 'string',
     placeholder: 'DIR',
@@ -191,6 +197,7 @@ export function buildRequests(
     packages: names(values.package),
     output: archs.length > 1 && values.output !== undefined ? `${values.output}-${arch}` : values.output,
     mirror,
+    keys: values.key,
     maxBytes: values['max-size'] === undefined ? undefined : sizeBytes('max-size', values['max-size']),
     compress: values.compress,
     formats: names(values.format),

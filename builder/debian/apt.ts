@@ -105,7 +105,7 @@ function explainUpdate(error: unknown, mirror: Mirror): Failure {
       hint: 'check the clock of this machine, or use a mirror that is up to date',
     });
   return signature.test(text)
-    ? builderFailure('BAD_SIGNATURE', detail, { cause: error })
+    ? builderFailure('BAD_SIGNATURE', `the package lists of ${detail}`, { cause: error })
     : builderFailure('MIRROR_UNREACHABLE', detail, { cause: error });
 }
 

@@ -1,16 +1,9 @@
 import type { Progress } from '../../cli/progress.ts';
-import type { Entry } from '../archive/entry.ts';
 import type { BuilderHost } from '../host/door.ts';
 import { downloadAll, inParallel } from '../host/download.ts';
-import type { PackageScript } from '../scripts/shell.ts';
+import type { UnpackedPackage } from '../packages.ts';
 import type { DebianPackage } from './resolve.ts';
 import { debScripts, unpackDeb } from './unpack.ts';
-
-export type UnpackedPackage = DebianPackage & {
-  entries: readonly Entry[];
-  /** Those that a first installation would run. */
-  scripts: readonly PackageScript[];
-};
 
 /** Brings packages into the cache and unpacks them there, with progress in bytes. */
 export async function fetchPackages(

@@ -70,6 +70,19 @@ async function hostSources(folder: string): Promise<Source[]> {
 }
 
 /**
+ * The mirror of an RPM distribution: what its folders of releases are in.
+ * @param own the distribution's, used when none is given
+ * @throws Failure `NO_MIRROR`
+ */
+export function rpmMirror(own: string, given: readonly string[]): Mirror {
+  const [main = own, ...more] = given.map((url) => url.replace(/\/+$/, ''));
+  const bad = [main, ...more].find((url) => !/^(https?|file):\/\//.test(url));
+  if (bad !== undefined) throw builderFailure('NO_MIRROR', `${bad} is no http, https or file address`);
+  if (more.length > 0) throw builderFailure('NO_MIRROR', `this distribution takes one, not ${more.length + 1}`);
+  return { main, security: undefined };
+}
+
+/**
  * The mirror to use.
  * @param given `--mirror`, any number of times: an address that ends in `-security` is the security archive
  * @param folder APT's own configuration, from which the mirror is taken when none is given

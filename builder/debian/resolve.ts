@@ -4,17 +4,10 @@ import { reasonOf } from '../../system/failure.ts';
 import type { BuilderHost, Download } from '../host/door.ts';
 import { builderFailure } from '../failures.ts';
 import { type AptQuestion, expiredLists, openApt, type PrivateApt, signedListsDigest } from './apt.ts';
+import type { ResolvedPackage } from '../packages.ts';
 import { parseStanzas } from './stanza.ts';
 
-/** One package that APT chose. */
-export type DebianPackage = Download & {
-  name: string;
-  version: string;
-  architecture: string;
-  /** Names that it depends on: the first of alternatives and all others, real or virtual. */
-  depends: readonly string[];
-  provides: readonly string[];
-};
+export type DebianPackage = ResolvedPackage;
 
 /** `'http://…/name_1%3a2-1_amd64.deb' name_1%3a2-1_amd64.deb 1234 SHA256:…`, as `apt-get --print-uris` prints it. */
 export function parsePrintUris(text: string): (Download & { name: string; version: string; architecture: string })[] {
@@ -43,7 +36,7 @@ export function packageIndex(packages: readonly DebianPackage[]): Map<string, De
 }
 
 /** What is left when some packages, and all that only they need, are left out. */
-function reachable(
+export function reachable(
   packages: readonly DebianPackage[],
   wanted: readonly string[],
   without: readonly string[],

@@ -15,6 +15,16 @@ const PackageSchema = Type.Object(
     only: Type.Optional(Type.Array(Type.String())),
     /** The build goes on without it when the mirror does not have it. */
     optional: Type.Optional(Type.Boolean()),
+    /** What is different on a distribution of RPM packages; null where it has nothing like it, or another package brings it. */
+    rpm: Type.Optional(
+      Type.Union([
+        Type.Null(),
+        Type.Object(
+          { name: Type.Optional(Type.String({ minLength: 1 })), only: Type.Optional(Type.Array(Type.String())) },
+          { additionalProperties: false },
+        ),
+      ]),
+    ),
   },
   { additionalProperties: false },
 );
@@ -155,6 +165,19 @@ export const ElementSchema = Type.Object(
     ifNeeded: Type.Optional(Reasons),
     /** Links that maintainer scripts would have made: path to target. */
     links: Type.Optional(Type.Record(Type.String(), Type.String())),
+    /** More of the same for distributions of RPM packages. */
+    rpm: Type.Optional(
+      Type.Object(
+        {
+          packages: Type.Optional(Type.Array(PackageSchema)),
+          without: Type.Optional(Reasons),
+          scripts: Type.Optional(Reasons),
+          prune: Type.Optional(Reasons),
+          links: Type.Optional(Type.Record(Type.String(), Type.String())),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     /** Empty folders, with their modes. */
     folders: Type.Optional(Type.Record(Type.String(), FolderSchema)),
     /** Files that are written out here: path to text. */

@@ -66,8 +66,11 @@ export function isKernelPackage(one: { entries: readonly Entry[] }): boolean {
 
 async function readPackage(entries: readonly Entry[]): Promise<KernelPackage> {
   const files = entries.filter((entry): entry is FileEntry => entry.type === 'file');
-  const [image, ...others] = files.filter((entry) => imageVersion(entry.path));
+  const images = files.filter((entry) => imageVersion(entry.path));
+  const [image] = images;
   const version = imageVersion(image?.path ?? '');
+  // Some RPM packages have the same image in both places.
+  const others = images.filter((one) => one.digest !== image?.digest);
   if (image === undefined || version === undefined || others.length > 0)
     throw builderFailure(
       'CANNOT_PACK',

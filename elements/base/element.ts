@@ -23,10 +23,16 @@ export const element: Element = {
       name: 'libc6',
       reason: 'everything else needs it',
       only: ['usr/lib64/**', 'usr/lib/ld-*', 'usr/lib/*/ld-*', 'usr/lib/*/lib*.so*'],
+      rpm: { name: 'glibc', only: ['usr/lib{,64}/ld-*', 'usr/lib64/lib*.so*'] },
     },
-    { name: 'libgcc-s1', reason: 'Node and C++ programs unwind with it' },
-    { name: 'libstdc++6', reason: 'Node and sgdisk are C++' },
-    { name: 'busybox', reason: 'shell, init, DHCP client and small tools in one program', only: ['usr/bin/busybox'] },
+    { name: 'libgcc-s1', reason: 'Node and C++ programs unwind with it', rpm: { name: 'libgcc' } },
+    { name: 'libstdc++6', reason: 'Node and sgdisk are C++', rpm: { name: 'libstdc++' } },
+    {
+      name: 'busybox',
+      reason: 'shell, init, DHCP client and small tools in one program',
+      only: ['usr/bin/busybox'],
+      rpm: { only: ['usr/sbin/busybox'] },
+    },
   ],
   without: {
     debconf: 'asks questions at installation; nothing is installed here',
@@ -77,6 +83,24 @@ export const element: Element = {
   ifNeeded: {
     'usr/lib/*/libmvec.so*': 'mathematics on vectors; only numeric programs link it',
     'usr/lib/*/lib{nsl,BrokenLocale}.so*': 'for programs of the last century',
+  },
+  rpm: {
+    links: { 'usr/bin/busybox': '../sbin/busybox' },
+    without: {
+      basesystem: 'stands for others',
+      bash: 'busybox is the shell',
+      coreutils: 'busybox has small ones',
+      filesystem: 'folders come with what is in them',
+      'glibc-common': 'tools for installation',
+      pam: 'nobody logs in',
+      setup: 'accounts are declared in elements',
+    },
+    scripts: { glibc: 'looks after an older libc, its cache and services that run' },
+    prune: {
+      'usr/lib/.build-id/**': 'for debuggers',
+      'usr/share/licenses/**': 'licences are named in the manifest',
+      'etc/ld.so.conf.d/**': 'the loader needs no cache in a tree this small',
+    },
   },
   links: {
     init: 'usr/bin/busybox',

@@ -16,6 +16,7 @@ export const element: Element = {
       reason:
         'loads drivers for what is there, and gives disks the names, serial numbers and paths that root device hints use',
       only: ['usr/bin/udevadm', 'usr/lib/systemd/**', 'usr/lib/udev/**'],
+      rpm: { name: 'systemd-udev' },
     },
     { name: 'kmod', reason: 'the kernel calls modprobe for file systems and protocols' },
   ],
@@ -42,6 +43,22 @@ export const element: Element = {
   ifNeeded: {
     'usr/lib/*/libssl.so*': 'comes with libcrypto, which udev and kmod link; nothing of theirs speaks TLS',
     'usr/lib/*/lib{pamc,pam_misc,psx,drop_ambient}.so*': 'come with libraries that udev links',
+  },
+  rpm: {
+    packages: [
+      {
+        name: 'systemd',
+        reason: 'udev is linked with a library that is in this package',
+        only: ['usr/lib**/libsystemd-shared-*.so'],
+      },
+    ],
+    scripts: {
+      'systemd-udev': 'compiles hwdb.d, which is left out; its groups are declared here',
+      systemd: 'looks after units and journals; only a library of it is in',
+    },
+    without: {
+      'util-linux': 'for systemd itself; the element tools has what the agent needs of it',
+    },
   },
   links: {
     'usr/lib/systemd/systemd-udevd': '../../bin/udevadm',

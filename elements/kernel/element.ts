@@ -13,6 +13,10 @@ export const element: Element = {
   scripts: {
     'linux-image-*': 'the builder writes the modules’ indexes; links in /boot and hooks are for installed systems',
   },
+  rpm: {
+    without: { grubby: 'boot entries of installed systems' },
+    scripts: { 'kernel*': 'the builder writes the modules’ indexes; boot entries and hooks are for installed systems' },
+  },
   modules: {
     'disks: SATA, SCSI, NVMe': {
       reason: 'the disks that are to be inspected, erased and written',
@@ -99,12 +103,22 @@ export const element: Element = {
     },
   },
   firmware: [
-    { name: 'firmware-bnx2', reason: 'asked for by bnx2', optional: true },
-    { name: 'firmware-bnx2x', reason: 'asked for by bnx2x', optional: true },
-    { name: 'firmware-intel-misc', reason: 'asked for by ice', optional: true },
-    { name: 'firmware-qlogic', reason: 'asked for by qede and qla2xxx', optional: true },
-    { name: 'firmware-realtek', reason: 'asked for by r8169', optional: true },
-    { name: 'firmware-misc-nonfree', reason: 'asked for by tg3 and cxgb4', optional: true },
-    { name: 'firmware-linux-free', reason: 'free firmware', optional: true },
+    { name: 'firmware-bnx2', reason: 'asked for by bnx2', optional: true, rpm: { name: 'linux-firmware' } },
+    { name: 'firmware-bnx2x', reason: 'asked for by bnx2x', optional: true, rpm: { name: 'linux-firmware' } },
+    { name: 'firmware-intel-misc', reason: 'asked for by ice', optional: true, rpm: { name: 'linux-firmware' } },
+    {
+      name: 'firmware-qlogic',
+      reason: 'asked for by qede and qla2xxx',
+      optional: true,
+      rpm: { name: 'linux-firmware' },
+    },
+    { name: 'firmware-realtek', reason: 'asked for by r8169', optional: true, rpm: { name: 'linux-firmware' } },
+    {
+      name: 'firmware-misc-nonfree',
+      reason: 'asked for by tg3 and cxgb4',
+      optional: true,
+      rpm: { name: 'linux-firmware' },
+    },
+    { name: 'firmware-linux-free', reason: 'free firmware', optional: true, rpm: { name: 'linux-firmware' } },
   ],
 };

@@ -17,6 +17,7 @@ export const element: Element = {
       name: 'mount',
       reason: 'mount, umount and losetup with all their options',
       only: ['usr/bin/{mount,umount}', 'usr/sbin/losetup'],
+      rpm: { name: 'util-linux' },
     },
     { name: 'gdisk', reason: 'sgdisk writes and repairs GUID partition tables', only: ['usr/sbin/sgdisk'] },
     { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
