@@ -7,8 +7,14 @@ export const element: Element = {
   summary: 'A user who may log in, for looking into a running ramdisk',
   needs: ['login', 'openssh-server'],
   packages: [
-    { name: 'opendoas', reason: 'lets the user become root, where a build allows it', only: ['usr/bin/doas'] },
+    {
+      name: 'opendoas',
+      reason: 'lets the user become root, where a build allows it',
+      only: ['usr/bin/doas'],
+      rpm: null,
+    },
   ],
+  rpm: { checks: [], missing: 'RPM bases have no doas, so DIB_DEV_USER_PWDLESS_SUDO does nothing' },
   env: {
     DIB_DEV_USER_USERNAME: {
       type: 'string',

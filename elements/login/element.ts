@@ -9,15 +9,26 @@ export const element: Element = {
       name: 'login',
       reason: 'asks for a password and starts a shell; unlike busybox’s it takes every kind of hash that crypt(3) does',
       only: ['usr/bin/login'],
+      rpm: { name: 'util-linux' },
     },
-    { name: 'libpam0g', reason: 'login and doas ask it', only: ['usr/lib/*/lib*.so*'] },
+    { name: 'libpam0g', reason: 'login and doas ask it', only: ['usr/lib/*/lib*.so*'], rpm: { name: 'pam' } },
     {
       name: 'libpam-modules',
       reason: 'passwords in /etc/shadow',
       only: ['usr/lib/*/security/pam_{deny,permit,unix}.so'],
+      rpm: { name: 'pam' },
     },
-    { name: 'libpam-modules-bin', reason: 'compares a password with its hash', only: ['usr/sbin/unix_chkpwd'] },
+    {
+      name: 'libpam-modules-bin',
+      reason: 'compares a password with its hash',
+      only: ['usr/sbin/unix_chkpwd'],
+      rpm: { name: 'pam' },
+    },
   ],
+  rpm: {
+    without: { libdb: 'a kind of user database' },
+    scripts: { pam: 'looks after an older version' },
+  },
   links: { 'usr/bin/whoami': 'busybox' },
   groups: [{ name: 'shadow', id: 42 }],
   without: {

@@ -9,15 +9,17 @@ export const element: Element = {
       name: 'openssh-server',
       reason: 'SSH, from the people who know it best',
       only: ['usr/sbin/sshd', 'usr/lib/openssh/sshd-*'],
+      rpm: { only: ['usr/sbin/sshd', 'usr/{lib,libexec}/openssh/{sshd-*,sftp-server}'] },
     },
-    { name: 'openssh-sftp-server', reason: 'scp copies by it', only: ['usr/lib/openssh/sftp-server'] },
-    { name: 'libpam0g', reason: 'sshd is linked with it', only: ['usr/lib/*/lib*.so*'] },
+    { name: 'openssh-sftp-server', reason: 'scp copies by it', only: ['usr/lib/openssh/sftp-server'], rpm: null },
+    { name: 'libpam0g', reason: 'sshd is linked with it', only: ['usr/lib/*/lib*.so*'], rpm: { name: 'pam' } },
   ],
   without: {
     'libpam-modules': 'sshd checks keys and hashes itself',
     'libpam-runtime': 'sshd checks keys and hashes itself',
     procps: 'busybox has what is needed',
   },
+  rpm: { links: { 'usr/lib/openssh/sftp-server': '../../libexec/openssh/sftp-server' } },
   scripts: {
     'openssh-server':
       'makes host keys, which are made at boot, and sshd_config, which is here; the user is declared here',
