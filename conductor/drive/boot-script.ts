@@ -7,6 +7,12 @@ import { setInfo } from './node-change.ts';
 /** Names of the two files under `/boot/`. */
 export const RAMDISK_FILES = { kernel: 'deploy.kernel', initramfs: 'deploy.initramfs' } as const;
 
+/**
+ * The kernel unpacks a ramdisk into a tmpfs of at most half of the memory, and panics when that is too little; a ramfs has no such limit
+ * (init/do_mounts.c, `init_rootfs`). It is what lets a ramdisk of 175 MB start in 512 MiB.
+ */
+const ROOT_IN_MEMORY = 'rootfstype=ramfs';
+
 /** One line, whatever was put into it: a line break would be another command to iPXE. */
 const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
 
@@ -32,7 +38,7 @@ export function kernelParameters(
       : own.includes('%default%')
         ? own.replaceAll('%default%', kernelAppend)
         : `${kernelAppend} ${own}`;
-  return oneLine(`${purpose} BOOTIF=01-${mac.replaceAll(':', '-')} ${extra}`);
+  return oneLine(`${purpose} BOOTIF=01-${mac.replaceAll(':', '-')} ${ROOT_IN_MEMORY} ${extra}`);
 }
 
 /** With an error, because firmware that a boot option left without one stops in its menu (UEFI 2.10, 3.1.1) and tries no other. */

@@ -64,7 +64,9 @@ describe('kernel parameters', () => {
       '52:54:00:00:00:01',
       settings,
     );
-    expect(line).toBe('ipa-api-url=http://c:6385 BOOTIF=01-52-54-00-00-00-01 console=ttyS0 a=1 reboot');
+    expect(line).toBe(
+      'ipa-api-url=http://c:6385 BOOTIF=01-52-54-00-00-00-01 rootfstype=ramfs console=ttyS0 a=1 reboot',
+    );
   });
   test('of an inspection have the callback and no API', () => {
     const line = kernelParameters(
@@ -76,7 +78,7 @@ describe('kernel parameters', () => {
       settings,
     );
     expect(line).toBe(
-      'ipa-inspection-callback-url=http://c:6385/v1/continue_inspection BOOTIF=01-52-54-00-00-00-01 x console=ttyS0',
+      'ipa-inspection-callback-url=http://c:6385/v1/continue_inspection BOOTIF=01-52-54-00-00-00-01 rootfstype=ramfs x console=ttyS0',
     );
   });
 });
