@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { plainConsole } from '../../machine/console.ts';
 import { ownedCommand } from '../../machine/owned.ts';
+import { openDialog } from './dialog.ts';
 import { autoexecScript } from './netboot.ts';
 import { createLineParser } from './qmp.ts';
 import { followSerial } from './serial.ts';
@@ -36,6 +38,46 @@ describe('the serial console', () => {
     await expect.poll(() => lines).toEqual(['first', 'second ü€']);
     expect(log.tail(2)).toEqual(['second ü€', 'login: ']);
     await log.close();
+  });
+});
+
+describe('somebody at a serial console', () => {
+  /** A console that asks for a name, in pieces, and greets. */
+  async function asking(): Promise<{ path: string; close: () => void }> {
+    const path = join(folder, 'console');
+    const server = createServer((socket) => {
+      socket.write('\u001B[1mhost lo');
+      socket.once('data', (typed) => {
+        socket.write('gin: ');
+        socket.once('data', (name) => socket.write(`${String(typed)}hello ${String(name)}\nagent: busy\n`));
+      });
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    return { path, close: () => server.close() };
+  }
+
+  test('reads until what is expected has come, and answers it', async () => {
+    const server = await asking();
+    const dialog = await openDialog(server.path);
+    dialog.send('');
+    await dialog.expect(/login: /, 5);
+    dialog.send('root');
+    const [, name] = await dialog.expect(/hello (\w+)\n/, 5);
+    expect(name).toBe('root');
+    dialog.close();
+    server.close();
+  });
+
+  test('does not take what has been read once for new, and shows in the end what was said instead', async () => {
+    const server = await asking();
+    const dialog = await openDialog(server.path);
+    await dialog.expect(/host/, 5);
+    await expect(dialog.expect(/host/, 0.2)).rejects.toThrow(
+      /cannot find on the serial console \/host\/ within 0.2 s; it says:\n lo$/,
+    );
+    dialog.close();
+    server.close();
   });
 });
 

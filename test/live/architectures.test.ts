@@ -190,7 +190,7 @@ describe.each(ARCHITECTURE_NAMES)('the ramdisk for %s', (arch) => {
       await dialog.expect(/[$#] /, PATIENCE_SECONDS);
       // What is typed is shown, too, but not what it comes to.
       dialog.send('echo "I am $(id -un), this is $(uname -m)"; exit');
-      const [answer] = await dialog.expect(/I am (\w+), this is (\w+)/, PATIENCE_SECONDS);
+      const [, answer] = await dialog.expect(/(I am \w+, this is \w+)\n/, PATIENCE_SECONDS);
       expect(answer).toBe(`I am ${user}, this is ${arch}`);
     } finally {
       dialog.close();
