@@ -10,14 +10,14 @@ import { runDeployment } from '../lab/demo/deployment.ts';
 
 // The demo's whole path with Ingot's own programs: build, boot, inspect, clean, deploy, reboot, SSH. With less memory than a
 // server ever had, and with a conductor that dies in the middle.
-test('a bare machine with 1 GiB comes up with its own operating system, although the conductor is killed while the image is written', async () => {
+test('a bare machine with 512 MiB comes up with its own operating system, although the conductor is killed while the image is written', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ingot-deploy-'));
   const controller = new AbortController();
   try {
     const report = await runDeployment({
       host: await openHost(),
       folder,
-      memoryMiB: 1024,
+      memoryMiB: 512,
       killConductorWhileWriting: true,
       mirror: [],
       progress: createProgress('lines', { write: (text) => process.stdout.write(text) }),
@@ -28,7 +28,7 @@ test('a bare machine with 1 GiB comes up with its own operating system, although
       // Not the first disk.
       rootDisk: 'nvme0n1, serial LAB-NVME-2',
       conductorKilled: true,
-      machineMemoryMiB: 1024,
+      machineMemoryMiB: 512,
     });
     expect(report.kernelBytes + report.initramfsBytes).toBeLessThanOrEqual(60e6);
     expect(report.powerOnToFirstHeartbeatSeconds).toBeGreaterThan(0);
