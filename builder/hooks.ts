@@ -4,7 +4,7 @@ import { hostSettings } from './debian/apt.ts';
 import { mergedPath } from './debian/paths.ts';
 import { listsDigest, resolvePackages } from './debian/resolve.ts';
 import type { DibRecord } from './dib/record.ts';
-import { ROOT_PACKAGES } from './dib/root.ts';
+import { checkHookBase, ROOT_PACKAGES } from './dib/root.ts';
 import { type DibRun, isRunBefore, runDibElements } from './dib/run.ts';
 import { mergeAccounts } from './tree/accounts.ts';
 import { entryBytes } from './tree/bytes.ts';
@@ -46,6 +46,7 @@ const OF_INIT = [
 async function dibRun(context: Context): Promise<DibRun | undefined> {
   const { options, row, release, mirror, foreign } = context;
   if (foreign === undefined) return undefined;
+  checkHookBase(release.family, release.title);
   const { host, progress, signal, trace = false, env = {} } = options;
   const question = { mirror, release: release.name, architecture: row.debian };
   const components = 'main non-free-firmware';

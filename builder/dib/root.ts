@@ -7,7 +7,7 @@ import type { Progress } from '../../cli/progress.ts';
 import type { BuilderHost } from '../host/door.ts';
 import { dibFailure } from './failures.ts';
 import { runInSandbox } from './sandbox.ts';
-import type { DibBase } from './variables.ts';
+import { type DibBase, SOURCE_DATE_EPOCH } from './variables.ts';
 
 /** Raised when the same packages would give another tree. */
 const FORMAT = 1;
@@ -59,7 +59,7 @@ async function makeRoot(options: RootOptions, target: string): Promise<void> {
     if (line.startsWith('E: ')) complaints.push(line.slice(3));
     if (line.startsWith('I: ')) progress.update({ phase: 'install the tree for hooks', message: line.slice(3, 63) });
   };
-  const env = { TMPDIR: temporary };
+  const env = { TMPDIR: temporary, SOURCE_DATE_EPOCH };
   try {
     // It is root of a namespace, so that it needs neither root here nor a namespace of its own.
     const code = await runInSandbox(host, ['mmdebstrap', ...args], { signal, env, onLine });
@@ -82,24 +82,33 @@ export function rootKey({ row, base, packages }: Pick<RootOptions, 'row' | 'base
 }
 
 /**
+ * Refuses bases whose tree cannot be made yet.
+ * @param title of the release, for people
+ * @throws Failure `DIB_NO_ROOT`
+ */
+export function checkHookBase(family: DibBase['family'], title: string): void {
+  if (family !== 'debian')
+    throw dibFailure('DIB_NO_ROOT', `elements with hooks run on Debian bases only so far, not on ${title}`, {
+      hint: 'take --release trixie, or leave these elements out',
+    });
+}
+
+/**
  * The tree that hooks run in, as an archive: the distribution's essential packages with their scripts run.
  * @returns its path, in the cache
  * @throws Failure `DIB_NO_ROOT`
  */
 export async function hookRoot(options: RootOptions): Promise<string> {
   const { host, base, signal } = options;
-  if (base.family !== 'debian')
-    throw dibFailure(
-      'DIB_NO_ROOT',
-      `elements with hooks run on Debian bases only so far, not on ${base.distribution}`,
-      {
-        hint: 'take --release trixie, or leave these elements out',
-      },
-    );
+  checkHookBase(base.family, base.distribution);
   const key = rootKey(options);
   return host.cache.exclusively(`dib-root-${key}`, signal, async () => {
     const path = host.cache.path('dib-roots', `${key}.tar`);
     if (await stat(path).catch(() => undefined)) return path;
+    if (host.offline)
+      throw dibFailure('DIB_NO_ROOT', 'the cache does not have it, and nothing may be fetched', {
+        hint: 'run the same build once without --offline',
+      });
     return host.cache.file('dib-roots', `${key}.tar`, (temporary) => makeRoot(options, temporary));
   });
 }

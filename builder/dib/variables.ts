@@ -48,6 +48,12 @@ export type DibBase = {
   aptSettings: readonly string[];
 };
 
+/**
+ * The time that programs write where they would write the present: 2025-01-01. In /etc/shadow it is the day of a password's last
+ * change, where 0 would mean that it has to be changed.
+ */
+export const SOURCE_DATE_EPOCH = '1735689600';
+
 /** `ARCH` as hooks expect it: Debian's name, or what DIB makes of `uname -m` elsewhere. */
 function archVariable(row: Architecture, family: DibBase['family']): string {
   return family === 'debian' ? row.debian : row.dib;
@@ -87,6 +93,7 @@ export function coreVariables(
     ...(base.family === 'rpm' && { YUM: 'dnf' }),
     ...caller,
     // Facts of this build, whatever the caller says.
+    SOURCE_DATE_EPOCH,
     DISTRO_NAME: base.distribution,
     DIB_RELEASE: base.release,
     DIB_DISTRIBUTION_MIRROR: base.mirror,
