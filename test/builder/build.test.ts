@@ -38,7 +38,7 @@ describe('what build-ramdisk refuses before it touches the network', () => {
   });
 });
 
-describe('the command line', () => {
+describe('the command line', { timeout: 60_000 }, () => {
   const run = (...args: string[]) =>
     systemRun(process.execPath, ['bin/build-ramdisk.mjs', ...args], { okExitCodes: [0, 1, 2] });
 
