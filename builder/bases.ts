@@ -42,6 +42,8 @@ export type Base = {
      * make two with one signature. A package that somebody else made still has none.
      */
     acceptSha1?: string;
+    /** Packages that elements name and this distribution does not have: Debian's statically linked ones that stand in for them. */
+    fromDebian?: Readonly<Record<string, string>>;
   };
 };
 
@@ -113,6 +115,7 @@ function centos(version: string, key: string): Base {
       mirror: 'https://mirror.stream.centos.org',
       repositories: ['BaseOS', 'AppStream', 'CRB'].map((id) => ({ id, path: `${version}-stream/${id}/{arch}/os/` })),
       keys: [{ debian: key }],
+      fromDebian: { busybox: 'busybox-static' },
     },
   };
 }

@@ -15,7 +15,7 @@ import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules }
 import { lockedTools } from './lock.ts';
 import { leaveOutUnneeded } from './needed.ts';
 import { trimIcuLibraries } from './node/icu.ts';
-import { agentParts, elementParts, kernelParts, packageParts } from './parts.ts';
+import { agentParts, elementParts, kernelParts, packageParts, standInParts } from './parts.ts';
 import { type BuildResult, writeResults } from './results.ts';
 import { fetchSelection, type Selection, selectPackages } from './select.ts';
 import { checkScripts } from './scripts/coverage.ts';
@@ -42,6 +42,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
       ),
       hooks,
     ),
+    ...standInParts(plan, packages.main),
     ...(hooks?.parts ?? []),
     ...fromKernel.parts,
     ...(await agentParts(options.host, plan, row, source, tools, packages.main, options.signal)),

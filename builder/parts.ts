@@ -43,6 +43,28 @@ export function packageParts(plan: Plan, packages: readonly UnpackedPackage[]): 
     });
 }
 
+/** What a package of Debian brings in another's place. The two may have a program in /usr/bin and in /usr/sbin. */
+function standInEntries(one: UnpackedPackage, only: readonly string[]): Entry[] {
+  const isWanted = anyMatcher(only);
+  return one.entries.flatMap((entry) => {
+    const path = [entry.path, entry.path.replace(/^usr\/bin\//, 'usr/sbin/')].find(isWanted);
+    return path === undefined || entry.type === 'directory' ? [] : [{ ...entry, path }];
+  });
+}
+
+/** Packages of Debian that stand in for what an RPM base does not have. */
+export function standInParts(plan: Plan, packages: readonly UnpackedPackage[]): Part[] {
+  return (plan.fromDebian?.packages ?? []).flatMap(({ name, element, only }) =>
+    packages
+      .filter((one) => only !== undefined && one.name === name && isFromDebian(plan, one))
+      .map((one) => ({
+        owner: { element, source: name, layer: 'userland' as const },
+        entries: standInEntries(one, only ?? []),
+        overrides: false,
+      })),
+  );
+}
+
 /** Folders, links and texts that an element declares. */
 function declaredEntries(element: Element, numbers: ReturnType<typeof ownerNumbers>): Entry[] {
   const links = Object.entries(element.links ?? {}).map(([path, target]) => symlink(path, target));

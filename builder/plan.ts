@@ -19,7 +19,17 @@ export type Plan = {
   ifNeeded: readonly string[];
   kernelPackage: string;
   /** Packages of Debian that go in beside those of a base that is not. */
-  fromDebian: { packages: readonly string[]; release: string; without: readonly string[]; element: string } | undefined;
+  fromDebian:
+    | {
+        packages: readonly {
+          name: string;
+          element: string;
+          /** Globs of what it brings in another's place. */ only?: string[];
+        }[];
+        release: string;
+        without: readonly string[];
+      }
+    | undefined;
   modules: readonly { name: string; element: string; group: string }[];
 };
 
@@ -53,19 +63,38 @@ function withNode(element: Element, row: Architecture): Element {
   };
 }
 
-/** Where the base is not Debian, Node's packages of Debian stay apart from it. */
-function nodeFromDebian(elements: readonly Element[], row: Architecture): Plan['fromDebian'] {
-  const element = elements.find((one) => one.agent !== undefined)?.name;
-  if (element === undefined || row.nodePackage !== undefined) return undefined;
+/** What comes from Debian where the base is not: Node's packages, and those that stand in for what the base does not have. */
+function debianPackages(
+  elements: readonly Element[],
+  packages: Plan['packages'],
+  row: Architecture,
+  standIns: Readonly<Record<string, string>>,
+): Plan['fromDebian'] {
+  const agent = row.nodePackage === undefined ? elements.find((one) => one.agent !== undefined)?.name : undefined;
+  const node = agent === undefined ? [] : NODE_FOLDER.packages.map((name) => ({ name, element: agent }));
+  const others = packages.flatMap(({ name, element, only = [] }) => {
+    const standIn = standIns[name];
+    return standIn === undefined ? [] : [{ name: standIn, element, only }];
+  });
+  if (node.length + others.length === 0) return undefined;
   const without = [...Object.keys(DEBIAN_NODE.without), ...elements.flatMap((one) => Object.keys(one.without ?? {}))];
-  return { packages: NODE_FOLDER.packages, release: NODE_FOLDER.release, without, element };
+  return { packages: [...node, ...others], release: NODE_FOLDER.release, without };
 }
 
-/** Puts the wishes of elements together. Pure: the same elements give the same plan. */
-export function makePlan(wanted: readonly Element[], row: Architecture, family: Family = 'debian'): Plan {
+/**
+ * Puts the wishes of elements together. Pure: the same elements give the same plan.
+ * @param standIns of an RPM base: packages that it does not have, with those of Debian that come in their place
+ */
+export function makePlan(
+  wanted: readonly Element[],
+  row: Architecture,
+  family: Family = 'debian',
+  standIns: Readonly<Record<string, string>> = {},
+): Plan {
   const isDebian = family === 'debian';
   const elements = wanted.map((one) => (isDebian ? withNode(one, row) : rpmElement(one)));
-  const packages = named(elements, 'packages', row);
+  const all = named(elements, 'packages', row);
+  const packages = all.filter((one) => standIns[one.name] === undefined);
   return {
     elements,
     packages,
@@ -77,7 +106,7 @@ export function makePlan(wanted: readonly Element[], row: Architecture, family: 
     prune: elements.flatMap((one) => Object.keys(one.prune ?? {})),
     ifNeeded: elements.flatMap((one) => Object.keys(one.ifNeeded ?? {})),
     kernelPackage: isDebian ? row.kernelPackage : 'kernel',
-    fromDebian: isDebian ? undefined : nodeFromDebian(wanted, row),
+    fromDebian: isDebian ? undefined : debianPackages(wanted, all, row, standIns),
     modules: elements.flatMap((one) =>
       Object.entries(one.modules ?? {}).flatMap(([group, { names }]) =>
         names.map((name) => ({ name, element: one.name, group })),
@@ -103,6 +132,6 @@ export function packageOwners(
     for (const dependency of found.depends) claim(dependency, element);
   };
   for (const wanted of [...plan.packages, ...plan.firmware]) claim(wanted.name, wanted.element);
-  for (const name of plan.fromDebian?.packages ?? []) claim(name, plan.fromDebian?.element ?? '');
+  for (const one of plan.fromDebian?.packages ?? []) claim(one.name, one.element);
   return owners;
 }

@@ -26,7 +26,8 @@ async function packagesFromDebian({ options, row, plan }: Context): Promise<Debi
   if (plan.fromDebian === undefined) return [];
   const { packages, release, without } = plan.fromDebian;
   const question = { mirror: await findMirror([]), release, architecture: row.debian };
-  return resolvePackages(options.host, { ...question, packages, without }, options.signal);
+  const names = packages.map((one) => one.name);
+  return resolvePackages(options.host, { ...question, packages: names, without }, options.signal);
 }
 
 /**

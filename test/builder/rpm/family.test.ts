@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { findArchitecture } from '../../../arch/table.ts';
 import type { Element } from '../../../builder/element/element.ts';
 import { expandElements } from '../../../builder/elements.ts';
+import { packageParts, standInParts } from '../../../builder/parts.ts';
 import { makePlan } from '../../../builder/plan.ts';
+import { fileEntry } from '../../../builder/tree/tree.ts';
 
 const row = (name: string) => findArchitecture(name) ?? expect.fail(name);
 
@@ -36,8 +38,32 @@ describe('an element on a base of RPM packages', () => {
   });
 
   test('takes Node from Debian only where npm has none', () => {
-    expect(plan.fromDebian).toMatchObject({ packages: ['nodejs', 'node-undici', 'node-acorn'], element: 'one' });
+    const names = ['nodejs', 'node-undici', 'node-acorn'];
+    expect(plan.fromDebian?.packages).toEqual(names.map((name) => ({ name, element: 'one' })));
     expect(makePlan([element], row('x86_64'), 'rpm').fromDebian).toBeUndefined();
+  });
+
+  test('takes from Debian what the base does not have, and only what was wanted of it', () => {
+    const other = makePlan([element], row('x86_64'), 'rpm', { 'util-linux': 'util-linux-static' });
+    expect(other.packages.map((one) => one.name)).toEqual(['kernel', 'glibc']);
+    expect(other.fromDebian?.packages).toEqual([
+      { name: 'util-linux-static', element: 'one', only: ['usr/bin/mount', 'usr/bin/lsblk'] },
+    ]);
+    const file = (path: string) => fileEntry(path, path);
+    const deb = {
+      name: 'util-linux-static',
+      version: '1',
+      architecture: 'amd64',
+      url: 'http://mirror.example/x.deb',
+      sha256: '',
+      sizeBytes: 1,
+      depends: [],
+      provides: [],
+      scripts: [],
+      entries: [file('usr/bin/mount'), file('usr/bin/more')],
+    };
+    expect(packageParts(other, [deb])).toEqual([]);
+    expect(standInParts(other, [deb]).flatMap((one) => one.entries)).toEqual([file('usr/bin/mount')]);
   });
 
   test('is on Debian as if it had no such names', () => {
