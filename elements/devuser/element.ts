@@ -2,19 +2,27 @@ import type { Element } from '../../builder/element/element.ts';
 
 const USER = '{{DIB_DEV_USER_USERNAME}}';
 
+/** Who may use su: root and this user. Without such a file, PAM's file "other" says no to everybody. */
+const SU = `auth sufficient pam_rootok.so
+auth requisite pam_succeed_if.so quiet use_uid user = ${USER}
+auth required pam_permit.so
+account required pam_permit.so
+session required pam_permit.so
+`;
+
 export const element: Element = {
   name: 'devuser',
   summary: 'A user who may log in, for looking into a running ramdisk',
   needs: ['login', 'openssh-server'],
   packages: [
+    { name: 'util-linux', reason: 'su makes the user root, where a build allows it', only: ['usr/bin/su'] },
     {
-      name: 'opendoas',
-      reason: 'lets the user become root, where a build allows it',
-      only: ['usr/bin/doas'],
-      rpm: null,
+      name: 'libpam-modules',
+      reason: 'who may use su',
+      only: ['usr/lib/*/security/pam_{rootok,succeed_if}.so'],
+      rpm: { name: 'pam' },
     },
   ],
-  rpm: { checks: [], missing: 'RPM bases have no doas, so DIB_DEV_USER_PWDLESS_SUDO does nothing' },
   env: {
     DIB_DEV_USER_USERNAME: {
       type: 'string',
@@ -33,7 +41,7 @@ export const element: Element = {
     DIB_DEV_USER_PWDLESS_SUDO: {
       type: 'bool',
       default: 'no',
-      description: 'whether the user becomes root with sudo or doas, without a password',
+      description: 'whether the user becomes root with sudo or su, without a password',
     },
     DIB_DEV_USER_GROUPS: { type: 'list', description: 'groups that the user is in' },
     DIB_DEV_USER_SHELL: { type: 'string', default: '/bin/sh', pattern: '/.+', description: 'the user’s shell' },
@@ -67,7 +75,8 @@ export const element: Element = {
       owner: USER,
       when: 'DIB_DEV_USER_AUTHORIZED_KEYS',
     },
-    'etc/doas.conf': { text: `permit nopass ${USER}\n`, mode: 0o400, when: 'DIB_DEV_USER_PWDLESS_SUDO' },
+    'etc/pam.d/su': { text: SU, when: 'DIB_DEV_USER_PWDLESS_SUDO' },
+    'etc/pam.d/su-l': { text: SU, when: 'DIB_DEV_USER_PWDLESS_SUDO' },
   },
-  checks: [{ path: 'usr/bin/doas', mode: 0o4755, reason: 'without its set-user-ID bit it cannot make anybody root' }],
+  checks: [{ path: 'usr/bin/su', mode: 0o4755, reason: 'without its set-user-ID bit it cannot make anybody root' }],
 };

@@ -11,7 +11,7 @@ export const element: Element = {
       only: ['usr/bin/login'],
       rpm: { name: 'util-linux' },
     },
-    { name: 'libpam0g', reason: 'login and doas ask it', only: ['usr/lib/*/lib*.so*'], rpm: { name: 'pam' } },
+    { name: 'libpam0g', reason: 'login asks it', only: ['usr/lib/*/lib*.so*'], rpm: { name: 'pam' } },
     {
       name: 'libpam-modules',
       reason: 'passwords in /etc/shadow',

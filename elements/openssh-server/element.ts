@@ -8,18 +8,16 @@ export const element: Element = {
     {
       name: 'openssh-server',
       reason: 'SSH, from the people who know it best',
-      only: ['usr/sbin/sshd', 'usr/lib/openssh/sshd-*'],
-      rpm: { only: ['usr/sbin/sshd', 'usr/{lib,libexec}/openssh/{sshd-*,sftp-server}'] },
+      only: ['usr/sbin/sshd', 'usr/{lib,libexec}/openssh/sshd-*'],
     },
-    { name: 'openssh-sftp-server', reason: 'scp copies by it', only: ['usr/lib/openssh/sftp-server'], rpm: null },
     { name: 'libpam0g', reason: 'sshd is linked with it', only: ['usr/lib/*/lib*.so*'], rpm: { name: 'pam' } },
   ],
   without: {
+    'openssh-sftp-server': 'sshd has one in itself',
     'libpam-modules': 'sshd checks keys and hashes itself',
     'libpam-runtime': 'sshd checks keys and hashes itself',
     procps: 'busybox has what is needed',
   },
-  rpm: { links: { 'usr/lib/openssh/sftp-server': '../../libexec/openssh/sftp-server' } },
   scripts: {
     'openssh-server':
       'makes host keys, which are made at boot, and sshd_config, which is here; the user is declared here',

@@ -85,8 +85,8 @@ test('the user is there, and has what the variables say', async () => {
   expect(facts('home/me/.ssh/authorized_keys')).toEqual(['-rw-------', '1000', '1000']);
   expect(facts('home/me/.ssh')).toEqual(['drwx------', '1000', '1000']);
   expect((await readFile(join(root, 'home/me/.ssh/authorized_keys'), 'utf8')).trim()).toBe(KEY);
-  expect(facts('etc/doas.conf')).toEqual(['-r--------', '0', '0']);
-  expect(facts('usr/bin/doas')).toEqual(['-rwsr-xr-x', '0', '0']);
+  expect(await readFile(join(root, 'etc/pam.d/su'), 'utf8')).toContain(' use_uid user = me\n');
+  expect(facts('usr/bin/su')).toEqual(['-rwsr-xr-x', '0', '0']);
 });
 
 test('the password is there as a hash that only root can read, and nowhere else', async () => {
