@@ -1,4 +1,5 @@
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -10,12 +11,33 @@ import { fileEntry } from './tree/tree.ts';
 /** The checkout that this file is in. */
 export const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** An npm package of which something is in the agent's bundle. */
+export type BundledPackage = { name: string; version: string; licence?: string };
+
+/** The packages that these files are of, each once, by name. */
+async function packagesOf(files: readonly string[]): Promise<BundledPackage[]> {
+  const folders = new Set(files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? []));
+  const packages = await Promise.all(
+    [...folders].map(async (folder): Promise<BundledPackage> => {
+      const text = await readFile(join(CHECKOUT, folder, 'package.json'), 'utf8');
+      const { name, version, license } = JSON.parse(text) as { name: string; version: string; license?: unknown };
+      return { name, version, ...(typeof license === 'string' && { licence: license }) };
+    }),
+  );
+  const key = (one: BundledPackage) => `${one.name}@${one.version}`;
+  return [...new Map(packages.map((one) => [key(one), one])).values()].toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
 /**
  * The agent and all that it imports as one CommonJS file for the pinned Node.
  * @param source path of its entry, `agent/main.ts`
  * @param path where it goes in the tree
+ * @returns the file, and the npm packages that are in it
  */
-export async function bundleAgent(source: string, path: string): Promise<FileEntry> {
+export async function bundleAgent(
+  source: string,
+  path: string,
+): Promise<{ entry: FileEntry; bundled: BundledPackage[] }> {
   try {
     const result = await build({
       entryPoints: [source],
@@ -23,6 +45,7 @@ export async function bundleAgent(source: string, path: string): Promise<FileEnt
       outfile: 'agent.cjs',
       bundle: true,
       write: false,
+      metafile: true,
       platform: 'node',
       target: 'node24',
       format: 'cjs',
@@ -36,7 +59,7 @@ export async function bundleAgent(source: string, path: string): Promise<FileEnt
     });
     const [output] = result.outputFiles;
     if (output === undefined) throw new Error('esbuild made no file');
-    return fileEntry(path, output.contents);
+    return { entry: fileEntry(path, output.contents), bundled: await packagesOf(Object.keys(result.metafile.inputs)) };
   } catch (error) {
     throw builderFailure('AGENT_MISSING', reasonOf(error).split('\n').slice(0, 4).join('\n'), { cause: error });
   }

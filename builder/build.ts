@@ -63,7 +63,8 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
     plan.elements,
     [...packages.main, ...packages.firmware].filter((one) => present.has(one.name) || isKernelPackage(one)),
   );
-  return { tree, missingFirmware: fromKernel.missingFirmware, hooks: hooks?.record };
+  const bundled = parts.flatMap((part) => part.bundled ?? []);
+  return { tree, bundled, missingFirmware: fromKernel.missingFirmware, hooks: hooks?.record };
 }
 
 /** Refuses a kernel that cannot unpack what it is going to get. */
@@ -136,7 +137,7 @@ export async function assemble(context: Context, selection: Selection<DebianPack
 }
 
 /**
- * Builds a ramdisk: NAME.kernel, NAME.initramfs, NAME.manifest.json and NAME.sha256. Needs neither root nor the host's release;
+ * Builds a ramdisk: NAME.kernel, NAME.initramfs, NAME.manifest.json, NAME.cdx.json and NAME.sha256. Needs neither root nor the host's release;
  * the same packages and sources give the same bytes.
  * @throws Failure of `builder/failures.ts` or `builder/host/failures.ts`; a result that existed before is then untouched
  */

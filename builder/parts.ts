@@ -161,18 +161,17 @@ export async function agentParts(
     element.agent ? [{ element: element.name, ...element.agent }] : [],
   );
   const parts = await Promise.all(
-    wanted.map(async ({ element, node, bundle }): Promise<Part[]> => [
-      {
-        owner: { element, source: 'node', layer: 'node' },
-        entries: await nodeEntries(host, plan, row, node, tools, packages, signal),
-        overrides: false,
-      },
-      {
-        owner: { element, source: 'agent', layer: 'agent' },
-        entries: [await bundleAgent(source, bundle)],
-        overrides: false,
-      },
-    ]),
+    wanted.map(async ({ element, node, bundle }): Promise<Part[]> => {
+      const { entry, bundled } = await bundleAgent(source, bundle);
+      return [
+        {
+          owner: { element, source: 'node', layer: 'node' },
+          entries: await nodeEntries(host, plan, row, node, tools, packages, signal),
+          overrides: false,
+        },
+        { owner: { element, source: 'agent', layer: 'agent' }, entries: [entry], bundled, overrides: false },
+      ];
+    }),
   );
   return parts.flat();
 }

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
-import { CHECKOUT } from './agent.ts';
+import { type BundledPackage, CHECKOUT } from './agent.ts';
 import type { FileEntry } from './archive/entry.ts';
 import { type Context, outputBase } from './context.ts';
+import { packageLicences } from './debian/licences.ts';
 import type { UnpackedPackage } from './packages.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
@@ -12,6 +13,7 @@ import { type MediaFormat, writeMedia } from './media/media.ts';
 import type { Media } from './media/parts.ts';
 import { DEBIAN_NODE, lockedNode, pinnedNode } from './node.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';
+import { makeSbom } from './sbom.ts';
 import { readEntry } from './tree/bytes.ts';
 
 /** What a build has made before it writes anything. */
@@ -28,6 +30,7 @@ export type Made = Pick<
   | 'hooks'
   | 'layers'
 > & {
+  bundled: readonly BundledPackage[];
   kernel: { /** The image as loaders get it. */ served: FileEntry };
 };
 
@@ -35,6 +38,7 @@ export type BuildResult = {
   kernel: OutputFile;
   initramfs: OutputFile;
   manifestFile: OutputFile;
+  sbomFile: OutputFile;
   media: { format: MediaFormat; file: OutputFile }[];
   sha256File: OutputFile;
   manifest: Manifest;
@@ -70,7 +74,7 @@ async function writeMediaFiles(
   return written;
 }
 
-/** Writes the four files of a build, and media; a file that is there already with the same bytes stays as it is. */
+/** Writes the files of a build, and media; a file that is there already with the same bytes stays as it is. */
 export async function writeResults(context: Context, made: Made): Promise<BuildResult> {
   const { options, row, release, plan } = context;
   const { kernel, layers } = made;
@@ -102,12 +106,15 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
     options.progress.log(`${part}: other bytes than the locked build has`);
   const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
   const manifestFile = await writeOutputText(`${base}.manifest.json`, text, signal);
+  const licences = await packageLicences(made.packages);
+  const sbom = makeSbom({ manifest, base: release, bundled: made.bundled, licences });
+  const sbomFile = await writeOutputText(`${base}.cdx.json`, `${JSON.stringify(sbom, undefined, 2)}\n`, signal);
   const media = await writeMediaFiles(context, kernel, { title, base, initramfs });
-  const sums = [kernelFile, initramfs, manifestFile, ...media.map((one) => one.file)].map((one) => ({
+  const sums = [kernelFile, initramfs, manifestFile, sbomFile, ...media.map((one) => one.file)].map((one) => ({
     name: basename(one.path),
     sha256: one.sha256,
   }));
   const sha256File = await writeOutputText(`${base}.sha256`, sha256sumLines(sums), signal);
   const cachedLayers = layers.filter((one) => one.cached).map((one) => one.name);
-  return { kernel: kernelFile, initramfs, manifestFile, sha256File, media, manifest, cachedLayers };
+  return { kernel: kernelFile, initramfs, manifestFile, sbomFile, sha256File, media, manifest, cachedLayers };
 }

@@ -10,13 +10,13 @@ import type { BuildResult } from '../results.ts';
 import { BUILD_OPTIONS, type BuildRequest, buildRequests, type BuildValues } from './options.ts';
 
 function resultLines(result: BuildResult, seconds: number, verbose: boolean): string {
-  const { manifest, kernel, initramfs, manifestFile, sha256File, media, cachedLayers } = result;
+  const { manifest, kernel, initramfs, manifestFile, sbomFile, sha256File, media, cachedLayers } = result;
   const state = (file: { unchanged: boolean }) => (file.unchanged ? ' (unchanged)' : '');
   const place = (path: string) => {
     const short = relative('.', path);
     return short.startsWith('..') ? path : short;
   };
-  const files = [kernel, initramfs, ...media.map((one) => one.file), manifestFile, sha256File].map(
+  const files = [kernel, initramfs, ...media.map((one) => one.file), manifestFile, sbomFile, sha256File].map(
     (file) => `  ${formatBytes(file.bytes).padStart(9)}  ${place(file.path)}${state(file)}`,
   );
   const layers = manifest.initramfs.layers.map(
@@ -36,9 +36,9 @@ function resultLines(result: BuildResult, seconds: number, verbose: boolean): st
 }
 
 function jsonResult(result: BuildResult, seconds: number): string {
-  const { kernel, initramfs, manifestFile, sha256File, media, cachedLayers, manifest } = result;
+  const { kernel, initramfs, manifestFile, sbomFile, sha256File, media, cachedLayers, manifest } = result;
   const extra = Object.fromEntries(media.map(({ format, file }) => [format, file]));
-  const files = { kernel, initramfs, ...extra, manifest: manifestFile, sha256: sha256File };
+  const files = { kernel, initramfs, ...extra, manifest: manifestFile, sbom: sbomFile, sha256: sha256File };
   return `${JSON.stringify({ event: 'result', ...files, cachedLayers, seconds, kernelVersion: manifest.kernel.version, totalBytes: manifest.usage.total })}\n`;
 }
 
@@ -66,8 +66,8 @@ export const buildCommand = defineCommand({
   usage: '[options] [DISTRIBUTION] [ELEMENT ...]',
   details: [
     'Makes NAME.kernel, NAME.initramfs, NAME.manifest.json (every package, and where the',
-    'bytes go) and NAME.sha256. Needs no root. Packages and finished layers are kept, so that',
-    'a second build takes seconds.',
+    'bytes go; also a lock), NAME.cdx.json (CycloneDX) and NAME.sha256. Needs no root.',
+    'Packages and finished layers are kept, so that a second build takes seconds.',
   ],
   options: BUILD_OPTIONS,
   run: async (program, values, positionals) => {

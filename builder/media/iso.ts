@@ -2,6 +2,7 @@ import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { makeGrub, grubMenu, ON_ISO, type RunTool } from './grub.ts';
+import { uuidOf } from '../sbom.ts';
 import { MEDIA_EPOCH, type Media } from './parts.ts';
 
 const ISO_DATE = '1980010100000000';
@@ -46,12 +47,6 @@ async function efiImage({ run }: IsoTools, media: Media, loader: string, path: s
     await run('/usr/bin/mtools', ['-c', 'mcopy', '-i', path, loader, `::/${EFI_FOLDER}/${name}`]);
 }
 
-/** A GUID from a digest (version 8 of RFC 9562: whatever its maker likes). */
-function guidOf(sha256: string): string {
-  const hex = `${sha256.slice(0, 12)}8${sha256.slice(13, 16)}8${sha256.slice(17, 32)}`;
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
 /** Its name, as file managers and `blkid` show it. */
 export const isoLabel = ({ row }: Pick<Media, 'row'>) => `INGOT_${row.name.toUpperCase()}`;
 
@@ -87,7 +82,7 @@ export async function writeIso(tools: IsoTools, media: Media, folder: string, pa
     ...efiFiles.map((name) => [`${EFI_FOLDER}/${name}`, loader]),
     ...(boots.length > 0 ? [[ELTORITO, join(folder, 'eltorito.img')]] : []),
   ].map((pair) => pair.map((word) => word.replaceAll(/[\\=]/g, (letter) => `\\${letter}`)).join('='));
-  const disk = guidOf(media.initramfs.sha256);
+  const disk = uuidOf(media.initramfs.sha256);
   const words = [
     ['-as', 'mkisofs', '-quiet', '-o', path, '-V', isoLabel(media), '-A', media.title, '-no-pad'],
     ['-r', '-dir-mode', '0555', '-file-mode', '0444'],

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import type { BundledPackage } from '../agent.ts';
 import type { Entry, FileEntry } from '../archive/entry.ts';
 import { builderFailure } from '../failures.ts';
 
@@ -14,7 +15,13 @@ export type Owned = { entry: Entry; owner: Owner };
 export type Tree = Map<string, Owned>;
 
 /** One thing that brings entries; `overrides` says that it may replace what packages brought. */
-export type Part = { owner: Owner; entries: readonly Entry[]; overrides: boolean };
+export type Part = {
+  owner: Owner;
+  entries: readonly Entry[];
+  overrides: boolean;
+  /** npm packages that are in its files, and that nobody could see there. */
+  bundled?: readonly BundledPackage[];
+};
 
 export function fileEntry(path: string, bytes: Uint8Array | string, mode = 0o644): FileEntry {
   const data = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;

@@ -85,11 +85,12 @@ describe('the agent’s bundle', () => {
       join(folder, 'main.ts'),
       "import { words } from './other.ts';\nconsole.log(words, import.meta.url);\n",
     );
-    const entry = await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs');
+    const { entry, bundled } = await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs');
     await writeFile(join(folder, 'agent.cjs'), await entryBytes(entry));
     const { stdout } = await systemRun(process.execPath, [join(folder, 'agent.cjs')]);
     expect(stdout).toBe(`from the other file file://${folder}/agent.cjs\n`);
-    expect(await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs')).toEqual(entry);
+    expect(await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs')).toEqual({ entry, bundled: [] });
+    expect(bundled).toEqual([]);
   });
 
   test('that cannot be made says which file is at fault', async () => {

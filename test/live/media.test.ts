@@ -75,7 +75,9 @@ test.each([
 test('the sums hold for all files, media included', async () => {
   const { stdout } = await systemRun('sha256sum', ['-c', 'ingot.sha256'], { cwd: folder });
   expect(stdout).toBe(
-    ['kernel', 'initramfs', 'manifest.json', 'iso', 'efi'].map((ending) => `ingot.${ending}: OK\n`).join(''),
+    ['kernel', 'initramfs', 'manifest.json', 'cdx.json', 'iso', 'efi']
+      .map((ending) => `ingot.${ending}: OK\n`)
+      .join(''),
   );
   expect(built.media.map((one) => one.format)).toEqual(['iso', 'uki']);
 });
