@@ -15,6 +15,8 @@ export type OutputFile = {
   /** It was there already, byte for byte. */ unchanged: boolean;
 };
 
+const ELSEWHERE = 'free some space, or name another place with --output NAME';
+
 /** SHA-256 of a file, hex. */
 export async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256');
@@ -67,7 +69,7 @@ export async function writeOutput(
 }
 
 function explainOutput(error: unknown, path: string): unknown {
-  const explained = explainWriteError(error, path);
+  const explained = explainWriteError(error, path, ELSEWHERE);
   return explained === error
     ? builderFailure('OUTPUT_UNWRITABLE', `${path}: ${reasonOf(error)}`, { cause: error })
     : explained;
@@ -99,7 +101,7 @@ export async function makeOutput(
     return { path, ...facts, unchanged: false };
   } catch (error) {
     signal.throwIfAborted();
-    throw explainWriteError(error, path);
+    throw explainWriteError(error, path, ELSEWHERE);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

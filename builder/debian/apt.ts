@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { formatBytes } from '../../cli/progress.ts';
 import { Failure, reasonOf } from '../../system/failure.ts';
 import type { BuilderHost } from '../host/door.ts';
 import { findBase } from '../bases.ts';
@@ -121,6 +122,20 @@ async function prepare(folder: string, question: AptQuestion, settings: readonly
   await writeFile(join(folder, 'apt.conf'), configuration(folder, question, settings));
 }
 
+/** What the lists of one release take, with room for their next version. */
+const LISTS_BYTES = 200e6;
+
+/** On a full disk APT does not always end: it is not started when its lists cannot fit. */
+async function checkSpace(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free < LISTS_BYTES)
+    throw hostFailure(
+      'DISK_FULL',
+      `package lists: they take ${formatBytes(LISTS_BYTES)}, and ${formatBytes(free)} are free`,
+    );
+}
+
 /** Several questions of one build need the lists only once. The folder's name tells mirror, release and architecture apart. */
 async function isFresh(stamp: string, milliseconds = 60_000): Promise<boolean> {
   const made = await stat(stamp).catch(() => undefined);
@@ -149,6 +164,7 @@ export async function openApt(
     return { ask, folder };
   }
   if (await isFresh(join(folder, 'updated'))) return { ask, folder };
+  await checkSpace(folder);
   try {
     await ask('apt-get', ['update', '-q'], signal);
     await writeFile(join(folder, 'updated'), '');

@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 
+import { reasonOf } from '../../system/failure.ts';
 import type { BuilderHost, Download } from './door.ts';
 import { hostFailure } from './failures.ts';
 
 const ATTEMPTS = 3;
+/** How many missing packages an error names. */
+const SHOWN = 5;
 
 async function downloadTo(
   host: BuilderHost,
@@ -79,6 +82,25 @@ export async function inParallel<T, R>(
   return results;
 }
 
+const nameOf = ({ url }: Download) => basename(new URL(url).pathname);
+
+/** A mirror that went away in the middle: what is still to come, and that what has come is kept. */
+async function explainMissing(host: BuilderHost, items: readonly Download[], error: unknown): Promise<unknown> {
+  if ((error as { code?: string }).code !== 'DOWNLOAD_FAILED') return error;
+  const missing = await notDownloaded(host, items);
+  const shown = missing.slice(0, SHOWN).map(nameOf);
+  const more = missing.length > SHOWN ? ` and ${missing.length - SHOWN} more` : '';
+  const reason = reasonOf(error).replace(/^cannot download /, '');
+  return hostFailure(
+    'DOWNLOAD_FAILED',
+    `${reason}\n${missing.length} of ${items.length} packages are missing: ${shown.join(', ')}${more}`,
+    {
+      cause: error,
+      hint: 'run it again when the mirror can be reached, or with another --mirror: what was fetched is kept',
+    },
+  );
+}
+
 const isLocal = (url: string) => /^(file|copy):/.test(url);
 
 /** Those of the files that the cache does not have. */
@@ -99,7 +121,7 @@ async function checkOffline(host: BuilderHost, items: readonly Download[]): Prom
   if (!host.offline) return;
   const missing = (await notDownloaded(host, items)).filter((one) => !isLocal(one.url));
   if (missing.length === 0) return;
-  const names = missing.map((one) => `  ${basename(new URL(one.url).pathname)}`);
+  const names = missing.map((one) => `  ${nameOf(one)}`);
   throw hostFailure('OFFLINE', `${missing.length} packages are not in the cache:\n${names.join('\n')}`);
 }
 
@@ -124,5 +146,8 @@ export async function downloadAll(
     });
     if (!fetched) count(item.sizeBytes);
     return path;
+  }).catch(async (error: unknown) => {
+    options.signal.throwIfAborted();
+    throw await explainMissing(host, items, error);
   });
 }

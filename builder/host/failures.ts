@@ -24,10 +24,12 @@ export const hostFailure = defineFailures({
 });
 
 /** Turns "no space left" into the failure that says so; passes anything else on. */
-export function explainWriteError(error: unknown, path: string): unknown {
+export function explainWriteError(error: unknown, path: string, hint?: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   // A program that was run says it in its own words.
   const isSaid =
     code === 'COMMAND_FAILED' && /No space left on device|Disk quota exceeded|Disk full/.test(reasonOf(error));
-  return code === 'ENOSPC' || code === 'EDQUOT' || isSaid ? hostFailure('DISK_FULL', path, { cause: error }) : error;
+  return code === 'ENOSPC' || code === 'EDQUOT' || isSaid
+    ? hostFailure('DISK_FULL', path, { cause: error, ...(hint !== undefined && { hint }) })
+    : error;
 }
