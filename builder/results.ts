@@ -57,7 +57,7 @@ async function nodeVersion({ options, row }: Context, packages: readonly Unpacke
 
 /** Kernel and initramfs once more, on whatever media were asked for. */
 async function writeMediaFiles(
-  { options, row, formats }: Context,
+  { options, row, formats, rpm }: Context,
   { image, version }: Made['kernel'],
   { title, base, initramfs }: { title: string; base: string; initramfs: OutputFile },
 ): Promise<BuildResult['media']> {
@@ -70,7 +70,10 @@ async function writeMediaFiles(
     append: options.append ?? '',
   };
   const written: BuildResult['media'] = [];
-  for (const format of formats) written.push({ format, file: await writeMedia(format, options, media, base) });
+  const { host, progress, signal, mirror } = options;
+  // Boot loaders are Debian's, and --mirror of an RPM base has none.
+  const trees = { host, progress, signal, ...(mirror && rpm === undefined && { mirror }) };
+  for (const format of formats) written.push({ format, file: await writeMedia(format, trees, media, base) });
   return written;
 }
 
