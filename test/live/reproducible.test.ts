@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { defaultCacheRoot } from '../../builder/host/cache.ts';
 import { systemRun } from '../../system/run.ts';
+import { firstDifferentPath } from './first-difference.ts';
 
 // Somebody without any rights builds all ramdisks, on a kernel that runs no foreign program, in another folder, with another umask,
 // locale and time zone, and with a cache of their own: and gets the bytes that root gets.
@@ -26,7 +27,20 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const build = (cache: string, name: string) =>
-  ['bin/build-ramdisk.mjs', '--arch', 'all', '--compress', 'zstd:1', '--cache', cache, '-o', name, '--json'] as const;
+  [
+    'bin/build-ramdisk.mjs',
+    '--arch',
+    'all',
+    '--compress',
+    'zstd:1',
+    '--format',
+    'iso,uki',
+    '--cache',
+    cache,
+    '-o',
+    name,
+    '--json',
+  ] as const;
 
 const digests = async (name: string) =>
   Object.fromEntries(
@@ -79,6 +93,9 @@ test('a plain account without binfmt, in other surroundings, builds all ramdisks
     env: { HOME: results, TMPDIR: results, LC_ALL: 'de_DE.UTF-8', TZ: 'Pacific/Chatham' },
   });
   expect(stdout.trim().split('\n')).toHaveLength(ARCHITECTURE_NAMES.length);
+  // Where they differ, the first path that does says more than two sums.
+  for (const arch of ARCHITECTURE_NAMES)
+    expect(await firstDifferentPath(join(folder, `root-${arch}`), join(results, `plain-${arch}`))).toBeUndefined();
   // `sha256sum` format, with a line for each result; only the names differ.
   const plain = await digests(join(results, 'plain'));
   const root = await digests(join(folder, 'root'));
