@@ -17,7 +17,10 @@ export const element: Element = {
     'libfido2-1': 'security keys are asked by a helper that is not in',
   },
   prune: { 'usr/lib/openssh/ssh-{pkcs11,sk}-helper': 'talk to security keys, which host keys are not on' },
-  scripts: { 'openssh-client': 'makes ssh-agent set-group-ID; it is not in' },
+  scripts: {
+    'openssh-client': 'makes ssh-agent set-group-ID; it is not in',
+    'libgssapi-krb5-2': 'moves what an older version left',
+  },
   rpm: { scripts: { openssh: 'makes a group for a helper that is not in' } },
   checks: [
     { path: 'etc/ssh/ssh_host_*', absent: true, reason: 'a host key in a ramdisk is known to whoever has the ramdisk' },
