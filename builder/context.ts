@@ -121,8 +121,6 @@ export async function openContext(options: BuildOptions): Promise<Context> {
   };
   const { native, foreign } = await splitElements(request.elements, options);
   const elements = await settleElements(native, row, options);
-  for (const { name, rpm: other } of release.rpm ? elements : [])
-    if (other?.missing !== undefined) options.progress.log(`warning: ${name}: ${other.missing}`);
   const plan = makePlan([...elements, ...wishes(request.packages)], row, release.family, release.rpm?.fromDebian);
   const digests = [...(await elementDigests(plan.elements)), ...(await foreignDigests(foreign))];
   const node = { version: '', ...(await lockedNode(row)) };

@@ -176,8 +176,6 @@ export const ElementSchema = Type.Object(
           links: Type.Optional(Type.Record(Type.String(), Type.String())),
           /** In place of the element's own. */
           checks: Type.Optional(Type.Array(CheckSchema)),
-          /** What it cannot do there; said when it goes in. */
-          missing: Type.Optional(Type.String({ minLength: 1 })),
         },
         { additionalProperties: false },
       ),

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -6,16 +7,24 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { findArchitecture } from '../../arch/table.ts';
 import { chooseBase } from '../../builder/bases.ts';
-import { bootRamdisk } from '../../builder/boot.ts';
 import { buildRamdisk } from '../../builder/build.ts';
+import { splitWords } from '../../builder/commands/words.ts';
 import type { BuildOptions } from '../../builder/context.ts';
 import type { BuilderHost } from '../../builder/host/door.ts';
 import { openHost } from '../../builder/host/system.ts';
+import type { Manifest } from '../../builder/manifest.ts';
 import { fetchRpms } from '../../builder/rpm/fetch.ts';
 import { resolveRpms } from '../../builder/rpm/resolve.ts';
 import { openRpmWorkshop } from '../../builder/rpm/select.ts';
 import { createProgress } from '../../cli/progress.ts';
-import { NODE_UUID, startFakeIronic } from '../fakes/ironic.ts';
+import {
+  CONDUCTED_DISKS,
+  CONDUCTED_MAC,
+  type ConductedMachine,
+  conductMachine,
+  logInOnConsole,
+} from '../lab/conducted.ts';
+import { runProgramJson } from '../lab/demo/programs.ts';
 import { makeRpmMirror, type RpmMirror, type Spoil, spoilMirror } from '../lab/rpm-mirror/mirror.ts';
 import { type ServedFolder, serveFolder } from '../lab/rpm-mirror/serve.ts';
 
@@ -63,51 +72,65 @@ function options(more: Partial<BuildOptions> = {}): BuildOptions {
   return { ...base, elements: ['base'], output: join(folder, 'refused'), ...more };
 }
 
-test('a ramdisk of RPM packages boots, and its agent heartbeats', async () => {
+describe('the command line that people with LoongArch machines know, apart from the program’s name', () => {
+  const password = randomBytes(9).toString('base64url');
   const said: string[] = [];
-  const name = join(folder, 'oe');
-  const log = { ...progress, log: (line: string) => said.push(line) };
-  const built = await buildRamdisk(options({ elements: ['agent'], output: name, compress: 'zstd:3', progress: log }));
-  const packages = built.manifest.packages.map((one) => one.name);
-  expect(packages).toEqual(expect.arrayContaining(['glibc', 'kernel', 'systemd-udev', 'util-linux', 'nodejs']));
-  expect(packages).not.toContain('bash');
-  expect(built.manifest.base).toBe('openEuler 22.03-LTS');
-  expect(said.join('\n')).toContain('openEuler 22.03-LTS has no update for loongarch64: no security updates');
+  let manifest: Manifest;
+  let conducted: ConductedMachine;
 
-  const ironic = await startFakeIronic();
-  const lines: string[] = [];
-  const stop = new AbortController();
-  const done = new Error('the agent has sent a heartbeat');
-  const timer = setTimeout(() => stop.abort(new Error(`no heartbeat:\n${lines.slice(-40).join('\n')}`)), 600_000);
-  const heartbeat = (async () => {
-    const seen = await ironic.next(({ path }) => path === `/v1/heartbeat/${NODE_UUID}`);
-    stop.abort(done);
-    return seen;
-  })();
-  try {
-    const running = bootRamdisk({
-      host,
-      name,
-      iso: false,
-      uefi: false,
-      append: `ipa-api-url=${ironic.url.replace('127.0.0.1', '10.0.2.2')}`,
-      cpus: 2,
-      memoryMiB: 1536,
-      disks: ['8G'],
-      forwards: [],
-      mirror: [],
-      progress,
-      signal: stop.signal,
-      onStart: () => undefined,
-      onLine: (line) => lines.push(line),
+  beforeAll(async () => {
+    const name = join(folder, 'ipa-loongarch64');
+    const line = `-o ${name} -e "devuser dynamic-login dhcp-all-interfaces deploy-baremetal" --release 22.03-LTS openeuler-minimal --extra-args=-x`;
+    await runProgramJson('build-ramdisk', [...splitWords(line), '--key', mirror.key, '--compress', 'zstd:3'], {
+      run: host.run,
+      progress: { ...progress, log: (text) => said.push(text) },
+      signal,
+      env: {
+        ARCH: 'loongarch64',
+        DIB_DISTRIBUTION_MIRROR: `${served.url}/`,
+        DIB_DEV_USER_USERNAME: 'devuser',
+        DIB_DEV_USER_PWDLESS_SUDO: 'YES',
+        DIB_DEV_USER_PASSWORD: password,
+      },
     });
-    await expect(running).rejects.toBe(done);
-    expect((await heartbeat).body).toMatchObject({ callback_url: expect.stringMatching(/^https:\/\/10\.0\.2\.15:/) });
-    expect(lines.join('\n')).toMatch(/ingot: Ingot .* for loongarch64, openEuler 22\.03-LTS, Linux/);
-  } finally {
-    clearTimeout(timer);
-    await ironic.close();
-  }
+    manifest = JSON.parse(await readFile(`${name}.manifest.json`, 'utf8')) as Manifest;
+    conducted = await conductMachine({
+      host,
+      arch: 'loongarch64',
+      ramdisk: name,
+      folder: join(folder, 'machine'),
+      parameters: [],
+      progress,
+      signal,
+    });
+  });
+  afterAll(() => conducted[Symbol.asyncDispose]());
+
+  test('takes openEuler’s packages, and says what the release does not have and what an element does not do', () => {
+    const packages = manifest.packages.map((one) => one.name);
+    expect(packages).toEqual(expect.arrayContaining(['glibc', 'kernel', 'systemd-udev', 'util-linux', 'nodejs']));
+    expect(packages).not.toContain('bash');
+    expect(manifest.base).toBe('openEuler 22.03-LTS');
+    expect(said.join('\n')).toContain('openEuler 22.03-LTS has no update for loongarch64: no security updates');
+    expect(said.join('\n')).toMatch(/warning: .*deploy-baremetal/);
+  });
+
+  test('makes a ramdisk that boots over the network, and the conductor reads the machine’s inventory', async () => {
+    const inventory = await conducted.inspect();
+    expect(inventory.cpu).toMatchObject({ architecture: 'loongarch64', count: 2 });
+    expect(inventory.interfaces).toEqual([expect.objectContaining({ mac_address: CONDUCTED_MAC })]);
+    const disks = inventory.disks.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    expect(disks.map(({ name, serial, size }) => ({ name, serial, size }))).toEqual(CONDUCTED_DISKS);
+    const shown = conducted.machine.serial.tail(400).join('\n');
+    expect(shown).toMatch(/ingot: Ingot .* for loongarch64, openEuler 22\.03-LTS/);
+  });
+
+  test('in which devuser logs in and becomes root', async () => {
+    const command = 'echo "I was $(id -un), and am $(sudo id -un)"';
+    const login = { user: 'devuser', password };
+    const [, answer] = await logInOnConsole(conducted.machine, login, command, /(I was \w+, and am \w*)\n/);
+    expect(answer).toBe('I was devuser, and am root');
+  });
 });
 
 describe('a mirror that is not to be trusted', () => {

@@ -39,6 +39,7 @@ export async function runProgramJson(
     const { event: kind, ...update } = event ?? {};
     if (kind === 'progress' && typeof update.phase === 'string')
       options.progress.update({ ...update, phase: update.phase });
+    if (kind === 'log' && update.message !== undefined) options.progress.log(update.message);
   };
   try {
     // Its parent-death signal ends it with us even where no cleaning up is possible.

@@ -12,14 +12,14 @@ const SPLIT_IMAGE = /^usr\/lib\/modules\/([^/]+)\/vmlinuz$/;
 
 /**
  * A path as openEuler has it: libraries in /usr/lib64, the kernel's image in /boot. Folders that programs find by a path of their
- * own (DT_RUNPATH: systemd's) stay.
+ * own (DT_RUNPATH: systemd's; PAM's modules) stay.
  */
 function moved(path: string, recipe: Recipe, row: Architecture): string {
   const libraries = `usr/lib/${row.multiarch}/`;
   const image = SPLIT_IMAGE.exec(path);
   if (image) return `boot/vmlinuz-${image[1]}`;
-  if (path.startsWith(libraries) && !path.startsWith(`${libraries}systemd/`))
-    return `usr/lib64/${path.slice(libraries.length)}`;
+  const stays = ['systemd/', 'security/'].some((folder) => path.startsWith(libraries + folder));
+  if (path.startsWith(libraries) && !stays) return `usr/lib64/${path.slice(libraries.length)}`;
   return recipe.moved?.[path] ?? path;
 }
 
