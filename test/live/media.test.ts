@@ -68,8 +68,10 @@ test.each([
   ['UEFI', true],
 ])('the ISO starts by %s, with the kernel parameters that it was made with', async (_, uefi) => {
   const lines = await consoleUntilRamdisk({ iso: true, uefi, name: join(folder, 'ingot') });
-  const line = lines.find((one) => one.includes('Command line:'));
-  expect(line).toContain('console=ttyS0,115200 ipa-api-url=http://192.0.2.1:6385 "ingot-test=two words"');
+  // The kernel says it twice; an emulated serial line loses a letter now and then.
+  const said = lines.filter((one) => /ommand line:/.test(one));
+  const wanted = 'console=ttyS0,115200 ipa-api-url=http://192.0.2.1:6385 "ingot-test=two words"';
+  expect(said.filter((one) => one.includes(wanted))).not.toEqual([]);
 });
 
 test('the sums hold for all files, media included', async () => {
