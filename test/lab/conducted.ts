@@ -31,7 +31,7 @@ export const PATIENCE_SECONDS = 120;
 
 /**
  * Logs in with a password on a machine's serial console, and has its shell do one thing.
- * @param command its output, not its own text, has to match `answer`
+ * @param command its output, not its own text, has to match `answer`; typed again where it was lost, so twice must do no harm
  */
 export async function logInOnConsole(
   machine: Machine,
@@ -46,10 +46,10 @@ export async function logInOnConsole(
     dialog.send(user);
     await dialog.expect(/Password: /, PATIENCE_SECONDS);
     dialog.send(password);
-    // What is typed before the shell asks for it is thrown away.
     await dialog.expect(/[$#] /, PATIENCE_SECONDS);
-    dialog.send(`${command}; exit`);
-    return await dialog.expect(answer, PATIENCE_SECONDS);
+    const found = await dialog.ask(command, answer, PATIENCE_SECONDS);
+    dialog.send('exit');
+    return found;
   } finally {
     dialog.close();
   }

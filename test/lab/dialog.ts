@@ -12,11 +12,17 @@ export type Dialog = {
    * @throws Failure `CONSOLE_SILENT` with the last lines
    */
   expect: (pattern: RegExp, timeoutSeconds: number) => Promise<RegExpExecArray>;
+  /**
+   * Types a line until its answer comes, again every few seconds: a shell that is just starting throws away what was typed.
+   * @throws as `expect`
+   */
+  ask: (line: string, pattern: RegExp, timeoutSeconds: number) => Promise<RegExpExecArray>;
   close: () => void;
 };
 
 const KEPT_CHARACTERS = 100_000;
 const SHOWN_LINES = 12;
+const RETYPE_SECONDS = 5;
 
 function connect(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -38,25 +44,32 @@ export async function openDialog(path: string): Promise<Dialog> {
   // A machine that goes off takes its console with it; whoever waits for a word then waits in vain.
   socket.on('error', () => undefined);
   const lastLines = () => shown.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
-  return {
-    send: (line) => void socket.write(`${line}\r`),
-    expect: (pattern, timeoutSeconds) =>
-      new Promise((resolve, reject) => {
-        const look = () => {
-          const found = pattern.exec(shown);
-          if (found === null) return;
-          clearTimeout(timer);
-          onMore = undefined;
-          shown = shown.slice(found.index + found[0].length);
-          resolve(found);
-        };
-        const timer = setTimeout(() => {
-          onMore = undefined;
-          reject(labFailure('CONSOLE_SILENT', `${pattern} within ${timeoutSeconds} s; it says:\n${lastLines()}`));
-        }, timeoutSeconds * 1000);
-        onMore = look;
-        look();
-      }),
-    close: () => socket.destroy(),
+  const send: Dialog['send'] = (line) => void socket.write(`${line}\r`);
+  const expect: Dialog['expect'] = (pattern, timeoutSeconds) =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const found = pattern.exec(shown);
+        if (found === null) return;
+        clearTimeout(timer);
+        onMore = undefined;
+        shown = shown.slice(found.index + found[0].length);
+        resolve(found);
+      };
+      const timer = setTimeout(() => {
+        onMore = undefined;
+        reject(labFailure('CONSOLE_SILENT', `${pattern} within ${timeoutSeconds} s; it says:\n${lastLines()}`));
+      }, timeoutSeconds * 1000);
+      onMore = look;
+      look();
+    });
+  const ask: Dialog['ask'] = async (line, pattern, timeoutSeconds) => {
+    send(line);
+    const timer = setInterval(() => send(line), RETYPE_SECONDS * 1000);
+    try {
+      return await expect(pattern, timeoutSeconds);
+    } finally {
+      clearInterval(timer);
+    }
   };
+  return { send, expect, ask, close: () => void socket.end() };
 }

@@ -84,7 +84,7 @@ describe.each(ARCHITECTURE_NAMES)('the ramdisk for %s', (arch) => {
 
   test.each(['devuser', 'root'] as const)('lets %s log in with a password on the serial console', async (user) => {
     // What is typed is shown, too, but not what it comes to.
-    const command = 'echo "I am $(id -un), this is $(uname -m)"';
+    const command = 'echo I am $(id -un), this is $(uname -m)';
     const login = { user, password: passwords[user] };
     const [, answer] = await logInOnConsole(conducted.machine, login, command, /(I am \w+, this is \w+)\n/);
     expect(answer).toBe(`I am ${user}, this is ${arch}`);
