@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,25 +44,57 @@ async function isAlive(pid: number): Promise<boolean> {
   }
 }
 
+/** A removal of a dead owner's lock takes a moment; a mark of one that is older than this was left by a process that died in it. */
+const LONGEST_REMOVAL_MS = 30_000;
+
+/** Makes a lock file, whole from the start, so that nobody ever sees one without its owner. @returns false when there is one */
+async function createLock(path: string): Promise<boolean> {
+  const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  await writeFile(own, String(process.pid));
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** Whether there is a lock that nobody holds: its process is gone, or it was never written whole. */
+async function hasDeadOwner(path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return false; // given back meanwhile
+  const owner = Number(text);
+  return !(owner > 0 && (await isAlive(owner)));
+}
+
+/**
+ * Removes the lock of a dead process. One process does it at a time and looks again before it does: without that, of two that saw
+ * the same dead owner, the second would remove the lock that the first had just taken.
+ */
+async function removeDeadLock(path: string): Promise<void> {
+  const mark = `${path}.removal`;
+  if (!(await createLock(mark))) {
+    const since = await stat(mark).catch(() => undefined);
+    if (since !== undefined && Date.now() - since.mtimeMs > LONGEST_REMOVAL_MS) await rm(mark, { force: true });
+    return;
+  }
+  try {
+    if (await hasDeadOwner(path)) await rm(path, { force: true });
+  } finally {
+    await rm(mark, { force: true });
+  }
+}
+
 /** Takes a lock file that holds our process number; one that a dead process left behind is removed. */
 async function takeLock(path: string, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    try {
-      const file = await open(path, 'wx');
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const owner = Number(await readFile(path, 'utf8').catch(() => ''));
-    if (owner > 0 && !(await isAlive(owner))) {
-      // Renamed first, so that of two processes that see the same dead owner only one removes it.
-      const gone = `${path}.${randomBytes(4).toString('hex')}`;
-      await rename(path, gone).catch(() => undefined);
-      await rm(gone, { force: true });
-    } else await sleep(200, undefined, { signal });
+    if (await createLock(path)) return;
+    if (await hasDeadOwner(path)) await removeDeadLock(path);
+    await sleep(50, undefined, { signal });
   }
 }
 

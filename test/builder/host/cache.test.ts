@@ -59,6 +59,24 @@ describe('the cache', () => {
     await expect(openCache(join(host.cache.root, 'file'))).rejects.toMatchObject({ code: 'CACHE_UNWRITABLE' });
   });
 
+  test('lets one at a time into the same work also when many see the same dead owner, or a lock that was never written whole', async () => {
+    await using host = await fakeBuilderHost();
+    let inside = 0;
+    const work = async () => {
+      inside += 1;
+      const seen = inside;
+      await sleep(1);
+      inside -= 1;
+      return seen;
+    };
+    for (const round of Array.from({ length: 10 }, (_, index) => `lock${index}`)) {
+      await writeFile(host.cache.path('locks', round), round.endsWith('7') ? '' : '999999999');
+      const all = Array.from({ length: 4 }, () => host.cache.exclusively(round, signal, work));
+      expect(await Promise.all(all)).toEqual([1, 1, 1, 1]);
+    }
+    expect(await readdir(join(host.cache.root, 'locks'))).toEqual([]);
+  }, 30_000);
+
   test('lies where XDG says', () => {
     expect(defaultCacheRoot({ XDG_CACHE_HOME: '/x', HOME: '/h' })).toBe('/x/ingot');
     expect(defaultCacheRoot({ HOME: '/h' })).toBe('/h/.cache/ingot');
