@@ -28,17 +28,21 @@ export function showFailure(error: unknown, output: { write: (text: string) => u
   return 70; // EX_SOFTWARE of sysexits.h
 }
 
+/** Signals closer together than this are one. */
+const SAME_SIGNAL_MS = 500;
+
 /**
  * Runs a program's main function: turns signals into an AbortSignal, failures into text and an exit code.
  * A second Ctrl-C ends the process at once.
  */
 export async function runProgram(main: (program: Program) => Promise<number>): Promise<void> {
   const controller = new AbortController();
-  let received: NodeJS.Signals | undefined;
+  let received: number | undefined;
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      if (received !== undefined) process.exit(130);
-      received = name;
+      // One Ctrl-C may come twice: from the terminal, and from bin/launch.mjs, which passes on what it gets.
+      if (received !== undefined && performance.now() - received > SAME_SIGNAL_MS) process.exit(130);
+      received ??= performance.now();
       controller.abort(
         new Failure('INTERRUPTED', `cannot go on: interrupted by ${name}`, { exitCode: name === 'SIGINT' ? 130 : 143 }),
       );

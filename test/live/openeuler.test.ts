@@ -126,7 +126,7 @@ describe('the command line that people with LoongArch machines know, apart from 
   });
 
   test('in which devuser logs in and becomes root', async () => {
-    const command = 'echo "I was $(id -un), and am $(sudo id -un)"';
+    const command = 'echo I was $(id -un), and am $(sudo id -un)';
     const login = { user: 'devuser', password };
     const [, answer] = await logInOnConsole(conducted.machine, login, command, /(I was \w+, and am \w*)\n/);
     expect(answer).toBe('I was devuser, and am root');
