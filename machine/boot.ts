@@ -1,3 +1,4 @@
+import { ROOT_IN_MEMORY } from '../arch/parameters.ts';
 import type { QemuMachine } from '../arch/qemu.ts';
 import { reasonOf } from '../system/failure.ts';
 import type { Start } from '../system/run.ts';
@@ -36,7 +37,7 @@ function mediumArguments(machine: QemuMachine, medium: BootMedium): string[] {
       ['-device', 'virtio-scsi-pci,id=scsi0', '-device', 'scsi-cd,bus=scsi0.0,drive=cd,bootindex=0'],
     ].flat();
   // After a panic a ramdisk has nothing to say any more: the machine starts again, which ends QEMU (-no-reboot).
-  const append = `console=${machine.console} panic=-1 ${medium.append}`.trim();
+  const append = `${ROOT_IN_MEMORY} console=${machine.console} panic=-1 ${medium.append}`.trim();
   return ['-kernel', medium.kernel, '-initrd', medium.initramfs, '-append', append];
 }
 

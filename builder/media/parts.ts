@@ -1,3 +1,4 @@
+import { ROOT_IN_MEMORY } from '../../arch/parameters.ts';
 import type { Architecture } from '../../arch/table.ts';
 
 /** What the kernel and the loaders on media are told, whatever form the media has. */
@@ -23,5 +24,7 @@ export const MEDIA_EPOCH = 315_532_800;
  * initramfs with either.
  */
 export function mediaCommandLine({ row, append }: Pick<Media, 'row' | 'append'>): string {
-  return ['console=tty0', `console=${row.boot.console},115200`, append.trim()].filter(Boolean).join(' ');
+  return [ROOT_IN_MEMORY, 'console=tty0', `console=${row.boot.console},115200`, append.trim()]
+    .filter(Boolean)
+    .join(' ');
 }

@@ -1,3 +1,4 @@
+import { ROOT_IN_MEMORY } from '../../arch/parameters.ts';
 import { timestamp } from '../store/store.ts';
 import type { NodeRecord } from '../store/node.ts';
 import type { DriveDeps } from './deps.ts';
@@ -6,12 +7,6 @@ import { setInfo } from './node-change.ts';
 
 /** Names of the two files under `/boot/`. */
 export const RAMDISK_FILES = { kernel: 'deploy.kernel', initramfs: 'deploy.initramfs' } as const;
-
-/**
- * The kernel unpacks a ramdisk into a tmpfs of at most half of the memory, and panics when that is too little; a ramfs has no such limit
- * (init/do_mounts.c, `init_rootfs`). It is what lets a ramdisk of 175 MB start in 512 MiB.
- */
-const ROOT_IN_MEMORY = 'rootfstype=ramfs';
 
 /** One line, whatever was put into it: a line break would be another command to iPXE. */
 const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ').trim();

@@ -30,7 +30,7 @@ function mediaOf(row = rows[0], append = ''): Media {
 describe('kernel parameters on media', () => {
   test.each(rows.map((row) => [row.name, row] as const))('%s', (_, row) => {
     const line = mediaCommandLine({ row, append: ' ipa-api-url=https://h/ ' });
-    expect(line).toBe(`console=tty0 console=${row.boot.console},115200 ipa-api-url=https://h/`);
+    expect(line).toBe(`rootfstype=ramfs console=tty0 console=${row.boot.console},115200 ipa-api-url=https://h/`);
     // A loongarch64 kernel loses its initramfs with either.
     expect(line).not.toMatch(/earlycon|\bmem=/);
     expect(isoLabel({ row })).toMatch(/^[A-Z0-9_]{1,32}$/);
