@@ -6,13 +6,11 @@ import { build } from 'esbuild';
 import { reasonOf } from '../system/failure.ts';
 import type { FileEntry } from './archive/entry.ts';
 import { builderFailure } from './failures.ts';
+import type { BundledPackage } from './packages.ts';
 import { fileEntry } from './tree/tree.ts';
 
 /** The checkout that this file is in. */
 export const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
-
-/** An npm package of which something is in the agent's bundle. */
-export type BundledPackage = { name: string; version: string; licence?: string };
 
 /** The packages that these files are of, each once, by name. */
 async function packagesOf(files: readonly string[]): Promise<BundledPackage[]> {

@@ -1,4 +1,5 @@
 import type { Architecture } from '../arch/table.ts';
+import { nearest } from '../cli/nearest.ts';
 import { builderFailure } from './failures.ts';
 
 /** How a distribution packs software, which decides who resolves and unpacks it. */
@@ -162,36 +163,6 @@ export function findBase(name: string): Base | undefined {
   return BASES.find((base) => base.name.toLowerCase() === wanted || base.aliases.includes(wanted));
 }
 
-/** Edits between two words: letters put in, taken out, or changed. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [at, letter] of a.split('').entries()) {
-    const next = [at + 1];
-    for (let column = 1; column <= b.length; column += 1)
-      next.push(
-        Math.min(
-          (row[column] ?? 0) + 1,
-          (next[column - 1] ?? 0) + 1,
-          (row[column - 1] ?? 0) + (b[column - 1] === letter ? 0 : 1),
-        ),
-      );
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-}
-
-/** The base whose name is nearest to a misspelt one; undefined when none is near. */
-function nearest(name: string, bases: readonly Base[]): Base | undefined {
-  const wanted = name.toLowerCase();
-  const [best] = bases
-    .map((base) => ({
-      base,
-      edits: Math.min(...[base.name.toLowerCase(), ...base.aliases].map((one) => distance(wanted, one))),
-    }))
-    .toSorted((a, b) => a.edits - b.edits);
-  return best !== undefined && best.edits <= Math.min(2, wanted.length / 3) ? best.base : undefined;
-}
-
 /**
  * The base that a build is made of.
  * @param wanted `--release`; unless said, the first of the distribution that has the architecture
@@ -204,7 +175,8 @@ export function chooseBase(row: Pick<Architecture, 'name'>, wanted?: string, dis
   if (base !== undefined && possible.includes(base)) return base;
   const isOther = distribution !== undefined && wanted !== undefined && base?.distribution !== distribution;
   const of = isOther ? ` of ${distribution}` : '';
-  const near = wanted === undefined ? undefined : nearest(wanted, possible);
+  const names = possible.flatMap((one) => [one.name, ...one.aliases]);
+  const near = wanted === undefined ? undefined : findBase(nearest(wanted, names) ?? '');
   const list = (possible.length > 0 ? possible : basesFor(row)).map((one) => one.name).join(', ');
   throw builderFailure('UNKNOWN_RELEASE', `${wanted ?? distribution ?? ''}${of} for ${row.name}`, {
     hint: near === undefined ? `use one of ${list}` : `did you mean ${near.name}? There are ${list}`,

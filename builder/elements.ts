@@ -6,7 +6,7 @@ import { reasonOf } from '../system/failure.ts';
 import { CHECKOUT } from './agent.ts';
 import type { Entry } from './archive/entry.ts';
 import { checkElement, type Element } from './element/element.ts';
-import { nearest } from './element/nearest.ts';
+import { nearest } from '../cli/nearest.ts';
 import { orderElements } from './element/order.ts';
 import { builderFailure } from './failures.ts';
 import { fileEntry } from './tree/tree.ts';

@@ -9,7 +9,7 @@ import { type DebianPackage, packageIndex } from './debian/resolve.ts';
 import type { Element } from './element/element.ts';
 import { elementFiles } from './elements.ts';
 import { builderFailure } from './failures.ts';
-import type { Selection } from './select.ts';
+import type { Selection } from './packages.ts';
 
 const LockedPackageSchema = Type.Object({
   name: Type.String(),

@@ -18,3 +18,9 @@ export type UnpackedPackage = ResolvedPackage & {
   /** Those that a first installation would run. */
   scripts: readonly PackageScript[];
 };
+
+/** Packages that a build needs; firmware apart, because a mirror may lack that archive area. */
+export type Selection<T> = { main: T[]; firmware: T[] };
+
+/** An npm package of which something is in the agent’s bundle. */
+export type BundledPackage = { name: string; version: string; licence?: string };

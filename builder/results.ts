@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
-import { type BundledPackage, CHECKOUT } from './agent.ts';
+import { CHECKOUT } from './agent.ts';
 import type { FileEntry } from './archive/entry.ts';
-import { type Context, outputBase } from './context.ts';
+import type { Context } from './context.ts';
+import { outputBase } from './open.ts';
 import { packageLicences } from './debian/licences.ts';
-import type { UnpackedPackage } from './packages.ts';
+import type { BundledPackage, UnpackedPackage } from './packages.ts';
 import { initramfsFront, initramfsPieces } from './initramfs.ts';
 import { makeManifest, type Manifest, type ManifestFacts, sha256sumLines } from './manifest.ts';
 import { changedParts } from './lock.ts';
-import { type MediaFormat, writeMedia } from './media/media.ts';
+import type { MediaFormat } from './media/formats.ts';
+import { writeMedia } from './media/media.ts';
 import type { Media } from './media/parts.ts';
 import { DEBIAN_NODE, lockedNode, pinnedNode } from './node.ts';
 import { type OutputFile, writeOutput, writeOutputText } from './output.ts';

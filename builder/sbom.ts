@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
-import type { BundledPackage } from './agent.ts';
+import type { BundledPackage } from './packages.ts';
+import { uuidOf } from './uuid.ts';
 import type { Base } from './bases.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -32,12 +33,6 @@ type Component = {
   hashes?: Hash[];
   licenses?: { license: { name: string } }[];
 };
-
-/** A UUID from a digest (version 8 of RFC 9562: whatever its maker likes). */
-export function uuidOf(sha256: string): string {
-  const hex = `${sha256.slice(0, 12)}8${sha256.slice(13, 16)}8${sha256.slice(17, 32)}`;
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
 
 /** Package URLs (ECMA-427) by how a distribution packs software. */
 const PURL: Record<Base['family'], (one: Manifest['packages'][number], base: Base) => string> = {

@@ -5,12 +5,9 @@ import { type DebianPackage, expiredSuites, resolvePackages } from './debian/res
 import { builderFailure } from './failures.ts';
 import { isKernelPackage } from './kernel/modules.ts';
 import { lockedSelection } from './lock.ts';
-import type { UnpackedPackage } from './packages.ts';
+import type { Selection, UnpackedPackage } from './packages.ts';
 import { fetchRpms } from './rpm/fetch.ts';
 import { selectRpms } from './rpm/select.ts';
-
-/** Packages that a build needs; firmware apart, because a mirror may lack that archive area. */
-export type Selection<T> = { main: T[]; firmware: T[] };
 
 /**
  * Lets the distribution's solver choose the packages of a plan, from signed lists; or takes those that are locked.

@@ -5,7 +5,7 @@ import { type OptionTable, parseOptions, sizeBytes, usageFailure, type Values } 
 import { COMPRESSIONS } from '../compression.ts';
 import type { BuildOptions } from '../context.ts';
 import { defaultCacheRoot } from '../host/cache.ts';
-import { MEDIA_FORMATS } from '../media/media.ts';
+import { MEDIA_FORMATS } from '../media/formats.ts';
 import { splitWords } from './words.ts';
 
 /** What every command that looks at a build or makes one takes. */

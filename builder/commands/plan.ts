@@ -1,6 +1,6 @@
 import { defineCommand } from '../../cli/command.ts';
 import { createProgress, formatBytes, progressMode } from '../../cli/progress.ts';
-import { openContext } from '../context.ts';
+import { openContext } from '../open.ts';
 import { openHost } from '../host/system.ts';
 import { type PlannedStep, plannedSteps } from '../steps.ts';
 import { BUILD_OPTIONS, buildRequests } from './options.ts';

@@ -1,3 +1,4 @@
+import { nearest } from '../../cli/nearest.ts';
 import { dibFailure } from './failures.ts';
 import type { Catalogue, DibElement } from './find.ts';
 
@@ -27,24 +28,6 @@ type State = {
   ordered: Map<string, DibElement>;
   replaced: Map<string, string | undefined>;
 };
-
-/** The nearest name by edit distance, for a hint; undefined when none is near. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  const distance = (a: string, b: string) => {
-    let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-    for (let i = 1; i <= a.length; i += 1) {
-      const next = [i];
-      for (let j = 1; j <= b.length; j += 1) {
-        const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-        next[j] = Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
-      }
-      row = next;
-    }
-    return row[b.length] ?? 0;
-  };
-  const ranked = known.map((one) => ({ one, far: distance(name, one) })).toSorted((a, b) => a.far - b.far);
-  return ranked[0] !== undefined && ranked[0].far <= Math.max(2, name.length / 4) ? ranked[0].one : undefined;
-}
 
 function missing(name: string, above: readonly string[], catalogue: Catalogue) {
   const near = nearest(name, catalogue.names);

@@ -1,6 +1,6 @@
 import { defineFailures } from '../../system/failure.ts';
 import type { Element, Variable } from './element.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../../cli/nearest.ts';
 
 const variableFailure = defineFailures({
   VARIABLE_INVALID: { message: (detail) => `cannot use the variable ${detail}`, exitCode: 2 },

@@ -2,7 +2,7 @@ import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { makeGrub, grubMenu, ON_ISO, type RunTool } from './grub.ts';
-import { uuidOf } from '../sbom.ts';
+import { uuidOf } from '../uuid.ts';
 import { MEDIA_EPOCH, type Media } from './parts.ts';
 
 const ISO_DATE = '1980010100000000';

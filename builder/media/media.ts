@@ -1,32 +1,16 @@
 import { join } from 'node:path';
 
 import type { Architecture } from '../../arch/table.ts';
-import { usageFailure } from '../../cli/options.ts';
 import { chooseBase } from '../bases.ts';
 import type { BuildOptions } from '../context.ts';
 import { makeOutput, type OutputFile } from '../output.ts';
 import { toolCommand, toolSysroot } from '../sysroot.ts';
+import type { MediaFormat } from './formats.ts';
 import { MEDIA_ENVIRONMENT, writeIso } from './iso.ts';
 import type { Media } from './parts.ts';
 import { writeUki } from './uki.ts';
 
-/** Forms of media that kernel and initramfs can be put into, by the ending of their files. */
-export const MEDIA_FORMATS = ['iso', 'uki'] as const;
-export type MediaFormat = (typeof MEDIA_FORMATS)[number];
-
 const ENDINGS: Record<MediaFormat, string> = { iso: 'iso', uki: 'efi' };
-
-/** @throws Failure with exit code 2 */
-export function parseFormats(words: readonly string[]): MediaFormat[] {
-  const wanted = new Set(words);
-  const unknown = words.find((word) => !(MEDIA_FORMATS as readonly string[]).includes(word));
-  if (unknown !== undefined)
-    throw usageFailure(
-      `cannot use --format ${unknown}: it is one of ${MEDIA_FORMATS.join(', ')}`,
-      'kernel and initramfs are made in any case',
-    );
-  return MEDIA_FORMATS.filter((format) => wanted.has(format));
-}
 
 type Trees = Pick<BuildOptions, 'host' | 'progress' | 'signal' | 'mirror'>;
 

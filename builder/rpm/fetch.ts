@@ -2,8 +2,8 @@ import type { Progress } from '../../cli/progress.ts';
 import { fetchPackages } from '../debian/fetch.ts';
 import { downloadAll, inParallel } from '../host/download.ts';
 import type { ResolvedPackage, UnpackedPackage } from '../packages.ts';
-import type { RpmWorkshop } from './select.ts';
 import { unpackRpm } from './unpack.ts';
+import type { RpmWorkshop } from './workshop.ts';
 
 /**
  * Brings packages into the cache, checks their signatures and unpacks them there. Those that are Debian's are checked as Debian's are.

@@ -2,24 +2,8 @@ import type { Context } from '../context.ts';
 import { findMirror } from '../debian/mirror.ts';
 import { type DebianPackage, resolvePackages } from '../debian/resolve.ts';
 import { builderFailure } from '../failures.ts';
-import { toolSysroot } from '../sysroot.ts';
-import { type KeyRing, openKeys } from './keys.ts';
 import { resolveRpms } from './resolve.ts';
-import { openRpmTools, RPM_TOOL_PACKAGES, type RpmTools } from './tools.ts';
-
-/** What it takes to work with RPM packages. */
-export type RpmWorkshop = { tools: RpmTools; keys: KeyRing };
-
-/** Tools from Debian's packages, and the keys of the base. @throws Failure `NO_KEY` and those of `toolSysroot` */
-export async function openRpmWorkshop({
-  options,
-  release,
-}: Pick<Context, 'options' | 'release'>): Promise<RpmWorkshop> {
-  const { host, progress, signal } = options;
-  const root = await toolSysroot({ host, packages: RPM_TOOL_PACKAGES, progress, signal });
-  const tools = await openRpmTools(host, root, release.rpm?.acceptSha1 !== undefined, signal);
-  return { tools, keys: await openKeys(tools, release, options.keys ?? []) };
-}
+import type { RpmWorkshop } from './workshop.ts';
 
 /** Packages of Debian that go in beside those of the base: Node, where npm has none for the architecture. */
 async function packagesFromDebian({ options, row, plan }: Context): Promise<DebianPackage[]> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import type { BundledPackage } from '../agent.ts';
+import type { BundledPackage } from '../packages.ts';
 import type { Entry, FileEntry } from '../archive/entry.ts';
 import { builderFailure } from '../failures.ts';
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ARCHITECTURE_NAMES, findArchitecture } from '../../arch/table.ts';
 import { grubMenu, makeGrub, ON_ISO } from '../../builder/media/grub.ts';
 import { isoLabel } from '../../builder/media/iso.ts';
-import { parseFormats } from '../../builder/media/media.ts';
+import { parseFormats } from '../../builder/media/formats.ts';
 import { type Media, mediaCommandLine } from '../../builder/media/parts.ts';
 import { makeOutput } from '../../builder/output.ts';
 import { Failure } from '../../system/failure.ts';

@@ -15,7 +15,7 @@ import { openHost } from '../../builder/host/system.ts';
 import type { Manifest } from '../../builder/manifest.ts';
 import { fetchRpms } from '../../builder/rpm/fetch.ts';
 import { resolveRpms } from '../../builder/rpm/resolve.ts';
-import { openRpmWorkshop } from '../../builder/rpm/select.ts';
+import { openRpmWorkshop } from '../../builder/rpm/workshop.ts';
 import { createProgress } from '../../cli/progress.ts';
 import {
   CONDUCTED_DISKS,
@@ -220,7 +220,7 @@ test('the packages of another architecture are chosen and unpacked on this machi
   ];
   const small = await makeRpmMirror({ host, row: pc, progress, signal }, [...only, 'libgcc']);
   const release = chooseBase(pc, '22.03-LTS');
-  const shop = await openRpmWorkshop({ options: options({ keys: [small.key] }), release });
+  const shop = await openRpmWorkshop(release, options({ keys: [small.key] }));
   const { packages } = await resolveRpms(shop.tools, {
     base: release,
     row: pc,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
-import { expandDibElements, nearest } from '../../../builder/dib/expand.ts';
+import { expandDibElements } from '../../../builder/dib/expand.ts';
+import { nearest } from '../../../cli/nearest.ts';
 import { openCatalogue } from '../../../builder/dib/find.ts';
 import { checkSupported, hookOrder, mergeHooks } from '../../../builder/dib/hooks.ts';
 import { type FakeFile, fakeFolders, HOOK } from '../../fakes/element-folders.ts';

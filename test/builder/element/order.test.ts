@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { Element } from '../../../builder/element/element.ts';
-import { nearest } from '../../../builder/element/nearest.ts';
+import { nearest } from '../../../cli/nearest.ts';
 import { orderElements } from '../../../builder/element/order.ts';
 
 const make = (name: string, fields: Partial<Element> = {}): Element => ({ name, summary: 's', ...fields });
