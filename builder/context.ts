@@ -44,6 +44,8 @@ export type BuildOptions = {
   lock?: string | boolean | undefined;
   /** Show each command that a hook runs. */
   trace?: boolean;
+  /** Let hooks fetch what nobody has signed. */
+  allowNetwork?: boolean;
   /** Source of the agent's entry; `agent/main.ts` of this checkout unless said. */
   agentEntry?: string | undefined;
   progress: Progress;

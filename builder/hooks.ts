@@ -47,7 +47,7 @@ async function dibRun(context: Context): Promise<DibRun | undefined> {
   const { options, row, release, mirror, foreign } = context;
   if (foreign === undefined) return undefined;
   checkHookBase(release.family, release.title);
-  const { host, progress, signal, trace = false, env = {} } = options;
+  const { host, progress, signal, trace = false, allowNetwork = false, env = {} } = options;
   const question = { mirror, release: release.name, architecture: row.debian };
   const components = 'main non-free-firmware';
   const sources = [
@@ -75,6 +75,7 @@ async function dibRun(context: Context): Promise<DibRun | undefined> {
     rootPackages: root.map((one) => one.sha256),
     lists: await listsDigest(host, question),
     trace,
+    allowNetwork,
     progress,
     signal,
   };

@@ -103,6 +103,10 @@ export const BUILD_OPTIONS = {
     placeholder: 'WORDS',
     help: 'more options in one word, as ironic-python-agent-builder takes them: --extra-args="-x -p fio"',
   },
+  'allow-network': {
+    type: 'boolean',
+    help: 'let hooks of elements fetch what nobody has signed (curl, git, pip …); what they fetch is in the manifest’s warning',
+  },
   trace: { type: 'boolean', short: 'x', help: 'show each command that an element’s hook runs' },
   json: { type: 'boolean', help: 'progress and result as one JSON object a line' },
   verbose: { type: 'boolean', short: 'v', help: 'also list every package, file group and module that went in' },
@@ -205,5 +209,6 @@ export function buildRequests(
     lock,
     agentEntry: values.agent,
     trace: values.trace,
+    allowNetwork: values['allow-network'],
   }));
 }

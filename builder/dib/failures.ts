@@ -27,6 +27,10 @@ export const dibFailure = defineFailures({
   DIB_UNSUPPORTED: { message: (detail) => `cannot use ${detail}` },
   DIB_BAD_FILE: { message: (detail) => `cannot read ${detail}` },
   DIB_HOOK_FAILED: { message: (detail) => `cannot go on: ${detail}` },
+  DIB_NETWORK: {
+    message: (detail) => `cannot let hooks fetch what nobody has signed: ${detail}`,
+    hint: 'allow it with --allow-network, if what they fetch may be another thing tomorrow',
+  },
   DIB_NO_SANDBOX: { message: (detail) => `cannot run the hooks of elements here: ${detail}` },
   DIB_NO_TREE: { message: (detail) => `cannot open the tree of a failed build: ${detail}` },
   DIB_NO_ROOT: { message: (detail) => `cannot make the tree that hooks run in: ${detail}` },

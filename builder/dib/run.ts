@@ -16,7 +16,7 @@ import { layOutHooks, readHookData, writeHookData } from './prepare.ts';
 import { type DibRecipe, installTypes, OWN_ELEMENTS } from './recipe.ts';
 import { type DibRecord, makeRecord, withDevices } from './record.ts';
 import { hookRoot, rootKey } from './root.ts';
-import { hookTexts, type HookText, hostPrograms } from './scan.ts';
+import { fetchingHooks, hookTexts, type HookText, hostPrograms } from './scan.ts';
 import { callerVariables, coreVariables, type DibBase } from './variables.ts';
 import { openWorkspace, removeTree } from './workspace.ts';
 
@@ -35,6 +35,8 @@ export type DibRun = {
   /** Digest of the mirror's signed lists: hooks may install any package of them. */
   lists: string;
   trace: boolean;
+  /** Whether hooks may fetch what nobody has signed. */
+  allowNetwork: boolean;
   progress: Progress;
   signal: AbortSignal;
 };
@@ -60,6 +62,17 @@ async function checkHost(texts: readonly HookText[]): Promise<void> {
   throw dibFailure('DIB_NO_SANDBOX', `this machine lacks what they call: ${uses.join(', ')}`, {
     hint: `apt-get install ${[...new Set(absent.map((one) => one.package))].join(' ')}`,
   });
+}
+
+/** Refuses hooks that fetch unsigned things, unless that is allowed (C32; DIB_COMPAT=bug allows it, as DIB does). */
+async function checkNetwork({ recipe, allowNetwork, env }: DibRun): Promise<void> {
+  if (allowNetwork || env['DIB_COMPAT'] === 'bug') return;
+  const foreign = new Set(recipe.foreign.map((one) => one.name));
+  const texts = await hookTexts(recipe.hooks, diskFolders.read);
+  const found = fetchingHooks(texts.filter((one) => foreign.has(one.file.element)));
+  if (found.length === 0) return;
+  const lines = found.map(({ hook, program }) => `${hook.path} of ${hook.element} calls ${program}`);
+  throw dibFailure('DIB_NETWORK', lines.join(', '));
 }
 
 /** What of the caller's variables this build depends on. */
@@ -139,10 +152,11 @@ export async function isRunBefore(run: DibRun): Promise<boolean> {
 /**
  * Runs the hooks of elements, phase by phase, in namespaces of their own, and brings back the tree that they leave; or finds in the cache
  * what the same elements, variables and packages gave before.
- * @throws Failure `DIB_HOOK_FAILED` with the hook, its element and its last output; `DIB_NO_SANDBOX`, `DIB_NO_ROOT`, `DIB_BAD_FILE`
+ * @throws Failure `DIB_HOOK_FAILED` with the hook, its element and its last output; `DIB_NETWORK`, `DIB_NO_SANDBOX`, `DIB_NO_ROOT`, `DIB_BAD_FILE`
  */
 export async function runDibElements(run: DibRun): Promise<DibTree> {
   const { host, signal } = run;
+  await checkNetwork(run);
   const caller = await ownVariables(run);
   const key = await treeKey(run, caller);
   let cached = true;

@@ -32,21 +32,11 @@ const HOST_PROGRAMS: Readonly<Record<string, string>> = {
   python3: 'python3',
 };
 
-/** Programs by which a hook reaches the network. */
-const NETWORK_PROGRAMS = [
-  'curl',
-  'wget',
-  'git',
-  'pip',
-  'pip3',
-  'npm',
-  'apt-get',
-  'apt',
-  'dnf',
-  'yum',
-  'install-packages',
-  'cache-url',
-];
+/** Programs by which a hook fetches what nobody has signed for the base that it is built of. */
+const FETCHERS = ['curl', 'wget', 'git', 'pip', 'pip3', 'npm', 'cache-url'];
+
+/** Programs by which a hook installs packages, from lists that are signed. */
+const INSTALLERS = ['apt-get', 'apt', 'dnf', 'yum', 'install-packages'];
 
 /** Programs that hooks call beside the image, by the package that has them. */
 export function hostPrograms(hooks: readonly HookText[]): { program: string; package: string; hook: MergedFile }[] {
@@ -59,12 +49,23 @@ export function hostPrograms(hooks: readonly HookText[]): { program: string; pac
     );
 }
 
-/** Hooks that fetch things themselves: what they get can be another thing tomorrow. */
-export function networkHooks(hooks: readonly HookText[]): { hook: MergedFile; program: string }[] {
+type NetworkHook = { hook: MergedFile; program: string };
+
+function callers(hooks: readonly HookText[], programs: readonly string[]): NetworkHook[] {
   return hooks.flatMap(({ file, text }) => {
-    const program = NETWORK_PROGRAMS.find((name) => calls(withoutComments(text), name));
+    const program = programs.find((name) => calls(withoutComments(text), name));
     return program === undefined ? [] : [{ hook: file, program }];
   });
+}
+
+/** Hooks that fetch or install things themselves: what they get can be another thing tomorrow. */
+export function networkHooks(hooks: readonly HookText[]): NetworkHook[] {
+  return callers(hooks, [...FETCHERS, ...INSTALLERS]);
+}
+
+/** Of these, the ones that fetch what is not signed; they run only where that is allowed. */
+export function fetchingHooks(hooks: readonly HookText[]): NetworkHook[] {
+  return callers(hooks, FETCHERS);
 }
 
 /** All scripts that run, with their texts. */

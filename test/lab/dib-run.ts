@@ -12,12 +12,21 @@ export type LabHooks = {
   names: readonly string[];
   path: readonly string[];
   env?: Readonly<Record<string, string>>;
+  allowNetwork?: boolean;
   progress: Progress;
   signal: AbortSignal;
 };
 
 /** Runs the hooks of elements as a build for Debian trixie on x86_64 does, without the rest of the build. */
-export async function runHooks({ host, names, path, env = {}, progress, signal }: LabHooks): Promise<DibTree> {
+export async function runHooks({
+  host,
+  names,
+  path,
+  env = {},
+  allowNetwork = false,
+  progress,
+  signal,
+}: LabHooks): Promise<DibTree> {
   const row = findArchitecture('x86_64');
   if (row === undefined) throw new Error('there is no x86_64');
   const mirror = await findMirror([]);
@@ -39,6 +48,7 @@ export async function runHooks({ host, names, path, env = {}, progress, signal }
     rootPackages: ['lab'],
     lists: 'lab',
     trace: false,
+    allowNetwork,
     progress,
     signal,
   });

@@ -276,6 +276,23 @@ fails pkg-map --element order unknown
     await removeTree(host, tree.folder);
   });
 
+  test('that fetch what nobody has signed run only where that is allowed', async () => {
+    const from = join(folder, 'fetched');
+    await writeFile(from, 'from elsewhere\n');
+    await element('fetches', {
+      'extra-data.d/50-fetches': `#!/bin/bash\nset -e\ncurl -s file://${from} -o "$TMP_MOUNT_PATH/fetched"\n`,
+    });
+    const run = { host, names: ['fetches'], path: [own], progress, signal };
+    await expect(runHooks(run)).rejects.toMatchObject({
+      code: 'DIB_NETWORK',
+      message: expect.stringContaining('extra-data.d/50-fetches of fetches calls curl') as string,
+      hint: expect.stringContaining('--allow-network') as string,
+    });
+    const { entries, record } = await runHooks({ ...run, allowNetwork: true });
+    expect(entries.find((entry) => entry.path === 'fetched')).toMatchObject({ size: 'from elsewhere\n'.length });
+    expect(record.network).toEqual([expect.objectContaining({ element: 'fetches', program: 'curl' })]);
+  });
+
   test('and all that they have mounted and started are gone when the builder is killed', async () => {
     const seconds = String(100_000 + process.pid);
     await element('sleeps', {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { hostPrograms, type HookText, networkHooks } from '../../../builder/dib/scan.ts';
+import { fetchingHooks, hostPrograms, type HookText, networkHooks } from '../../../builder/dib/scan.ts';
 
 const hook = (place: HookText['place'], text: string): HookText => ({
   place,
@@ -32,5 +32,11 @@ describe('programs that hooks call', () => {
     expect(networkHooks([hook('image', 'pip install x'), hook('host', 'mkdir x')])).toEqual([
       expect.objectContaining({ program: 'pip' }),
     ]);
+  });
+
+  test('tell what is installed from signed lists from what is fetched from anywhere', () => {
+    const hooks = [hook('image', 'install-packages vim'), hook('image', 'git clone https://h/x')];
+    expect(networkHooks(hooks)).toHaveLength(2);
+    expect(fetchingHooks(hooks).map((one) => one.program)).toEqual(['git']);
   });
 });
