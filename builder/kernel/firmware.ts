@@ -7,6 +7,9 @@ import type { KernelModule } from './modules.ts';
 const FOLDER = 'usr/lib/firmware/';
 const LONGEST_CHAIN = 8;
 
+/** Endings that the kernel tries besides the name that a module asks for (drivers/base/firmware_loader/main.c). */
+const COMPRESSED = ['', '.zst', '.xz'];
+
 export type FirmwareChoice = {
   byPackage: [packageName: string, entries: Entry[]][];
   /** Names that modules ask for and no package has; modules name old versions, too, so most of these do not matter. */
@@ -33,8 +36,10 @@ export function selectFirmware(
   };
   const names = [...new Set(modules.flatMap((one) => one.firmware))].toSorted((a, b) => (a < b ? -1 : 1));
   const missing = names.filter((name) => {
-    const paths = name.includes('*') ? [...all.keys()].filter(globMatcher(FOLDER + name)) : [FOLDER + name];
-    return paths.filter((path) => take(path)).length === 0;
+    const paths = name.includes('*')
+      ? [...all.keys()].filter(globMatcher(`${FOLDER}${name}{,.zst,.xz}`))
+      : COMPRESSED.map((ending) => FOLDER + name + ending);
+    return paths.filter((path) => take(path)).length === 0; // all of them are taken, not only the first
   });
   const groups = Map.groupBy(chosen.values(), (one) => one.from);
   return { byPackage: [...groups].map(([name, list]) => [name, list.map((one) => one.entry)]), missing };

@@ -150,4 +150,18 @@ describe('firmware', () => {
     ]);
     expect(chosen.missing).toEqual(['net/dangling.bin', 'net/gone.bin']);
   });
+
+  test('may be compressed, as RPM distributions have it: the kernel looks for that, too', () => {
+    const entries = ['net/x.bin.xz', 'net/y.bin.zst', 'many/1.bin.xz', 'many/2.bin.xz'].map((name) =>
+      fileEntry(`usr/lib/firmware/${name}`, name),
+    );
+    const chosen = selectFirmware(
+      [{ firmware: ['net/x.bin', 'net/y.bin', 'many/*.bin'] }],
+      [{ name: 'linux-firmware', entries }],
+    );
+    expect(chosen.byPackage.map(([, list]) => list.map((entry) => entry.path).toSorted())).toEqual([
+      entries.map((entry) => entry.path).toSorted(),
+    ]);
+    expect(chosen.missing).toEqual([]);
+  });
 });
