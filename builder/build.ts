@@ -12,6 +12,7 @@ import type { DebianPackage } from './debian/resolve.ts';
 import { builderFailure } from './failures.ts';
 import { packLayers } from './initramfs.ts';
 import { KERNEL_IMAGE_TOOL_PACKAGES, servedKernel } from './kernel/image.ts';
+import { withJoinedFiles } from './joined.ts';
 import { isKernelPackage, KERNEL_TOOL_PACKAGES, type KernelTree, selectModules } from './kernel/modules.ts';
 import { lockedTools } from './lock.ts';
 import { leaveOutUnneeded } from './needed.ts';
@@ -50,7 +51,7 @@ async function mergeTree(context: Context, kernel: KernelTree, packages: Package
     ...(await agentParts(options.host, plan, row, source, tools, packages.main, options.signal)),
     ...(await withHookTree(await elementParts(plan), hooks)),
   ];
-  const tree = mergeParts(parts, anyMatcher(plan.prune));
+  const tree = mergeParts(await withJoinedFiles(plan.elements, parts), anyMatcher(plan.prune));
   await leaveOutUnneeded(tree, plan.ifNeeded);
   await trimIcuLibraries(options.host, tree);
   await checkElfFiles(tree, row);

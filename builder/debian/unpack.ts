@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 
 import type { Entry } from '../archive/entry.ts';
 import { indexEntries, readTar, type TarIndex } from '../archive/tar.ts';
@@ -10,8 +11,8 @@ import { entryBytes } from '../tree/bytes.ts';
 import { mergedPath } from './paths.ts';
 
 /** Raised when the form of an index changes, so that old cache entries are not read. */
-const FORMAT = 2;
-const SCRIPTS_FORMAT = 1;
+const FORMAT = 3;
+const SCRIPTS_FORMAT = 2;
 
 /** What a package runs when it is installed for the first time, and what it asks dpkg to run. */
 const SCRIPTS = ['preinst', 'postinst', 'triggers'];
@@ -38,7 +39,14 @@ async function readPart(
   ended.catch(() => undefined); // awaited below, after the stream
   try {
     if (child.stdout === null) throw new TypeError('dpkg-deb was started without a pipe');
-    const rows = await readTar(child.stdout, join(folder, 'data'), toPath);
+    // Read from this very moment: Node throws away what is left in the pipe of a program that ends before anybody reads.
+    const tar = child.stdout.pipe(new PassThrough());
+    let names = 0;
+    const rows = await readTar(tar, join(folder, 'data'), (name) => {
+      names += 1;
+      return toPath(name);
+    });
+    if (names === 0) throw builderFailure('CANNOT_UNPACK', `${deb}: dpkg-deb gave nothing`);
     const code = await ended;
     if (code !== 0) throw builderFailure('CANNOT_UNPACK', `${deb}: ${complaint.trim()}`);
     return rows;

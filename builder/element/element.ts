@@ -73,6 +73,11 @@ const TextSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const JoinedSchema = Type.Object(
+  { /** A glob. */ from: Name, reason: Type.String({ minLength: 1 }) },
+  { additionalProperties: false },
+);
+
 const VariableSchema = Type.Object(
   {
     /**
@@ -184,6 +189,8 @@ export const ElementSchema = Type.Object(
     folders: Type.Optional(Type.Record(Type.String(), FolderSchema)),
     /** Files that are written out here: path to text. */
     texts: Type.Optional(Type.Record(Type.String(), TextSchema)),
+    /** Files that are made of others, one after the other by their names, which are then left out: path to what it is made of. */
+    joined: Type.Optional(Type.Record(Type.String(), JoinedSchema)),
     /** What init starts. */
     services: Type.Optional(Type.Record(Name, ServiceSchema)),
     /** What must be true of the finished tree. */

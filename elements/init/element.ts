@@ -27,7 +27,6 @@ export const element: Element = {
     'systemd-sysusers': 'users are declared in elements',
   },
   scripts: {
-    libpam0g: 'starts services again that use an older version; udev links it',
     kmod: 'writes an /etc/modules that only says it is obsolete; the elements name the modules',
     udev: 'compiles hwdb.d, which is left out; its groups are declared here',
   },

@@ -39,6 +39,13 @@ describe('the elements that come with Ingot', () => {
     }
   });
 
+  test('have the names that people know from diskimage-builder', async () => {
+    const known = ['burn-in', 'deploy-baremetal', 'devuser', 'dhcp-all-interfaces', 'dynamic-login', 'extra-hardware'];
+    known.push('openssh-server', 'runtime-ssh-host-keys', 'simple-init');
+    const shipped = (await allElements({ folders: [] })).map((one) => one.name);
+    expect(shipped).toEqual(expect.arrayContaining(known));
+  });
+
   test('bring scripts that init and udev can run', async () => {
     const files = (await Promise.all((await expandElements(['agent'])).map(elementFiles))).flat();
     const modes = Object.fromEntries(files.map((entry) => [entry.path, entry.mode]));
