@@ -130,3 +130,25 @@ test('a package whose scripts matter, and that no element covers, ends the build
   });
   expect(await stat(join(folder, 'tally.initramfs')).catch(() => undefined)).toBeUndefined();
 });
+
+test('plan says afterwards that nothing is left to fetch or to pack, and explain accounts for every byte', async () => {
+  const run = (...args: string[]) => systemRun(process.execPath, ['bin/build-ramdisk.mjs', ...args]);
+  await build('again', { elements: [] });
+  const { stdout } = await run('plan', '--arch', 'x86_64', '--compress', 'zstd:3', '--json');
+  const plan = JSON.parse(stdout) as {
+    downloadBytes: number;
+    steps: { step: string; cached?: string; what: string[] }[];
+  };
+  expect(plan.downloadBytes).toBe(0);
+  const packed = plan.steps.find(({ step }) => step === 'pack');
+  expect(packed?.cached).toBe('5 of 5');
+  expect(plan.steps.find(({ step }) => step === 'elements')?.what.join('\n')).toContain('agent: ');
+  const explained = JSON.parse((await run('explain', join(folder, 'again'), '--json')).stdout) as {
+    totalBytes: number;
+    layers: { bytes: number }[];
+  };
+  const sizes = await Promise.all(['kernel', 'initramfs'].map((end) => stat(join(folder, `again.${end}`))));
+  const total = sizes.reduce((sum, one) => sum + one.size, 0);
+  expect(explained.totalBytes).toBe(total);
+  expect(explained.layers.reduce((sum, one) => sum + one.bytes, 0)).toBe(total);
+});
