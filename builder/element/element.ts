@@ -193,6 +193,11 @@ export const ElementSchema = Type.Object(
     joined: Type.Optional(Type.Record(Type.String(), JoinedSchema)),
     /** What init starts. */
     services: Type.Optional(Type.Record(Name, ServiceSchema)),
+    /**
+     * What cannot be data: programs in the element's folder that run as those of diskimage-builder do (`install.d/50-name`), each with
+     * the reason. They cost what hooks cost: a tree with a whole system, and programs of it that run.
+     */
+    hooks: Type.Optional(Reasons),
     /** What must be true of the finished tree. */
     checks: Type.Optional(Type.Array(CheckSchema)),
     users: Type.Optional(Type.Array(AccountSchema)),

@@ -333,12 +333,24 @@ test('a ramdisk with such elements boots, and its agent starts', async () => {
     'element-deps': 'modprobe\nruntime-ssh-host-keys\ndeploy-baremetal\n',
   });
   await chmod(join(own, 'marks/element-deps'), 0o644);
+  // An element of Ingot that brings a hook: its check holds only if that ran, and its text is there beside it.
+  const declared = {
+    name: 'declares',
+    summary: 'a manifest with a hook',
+    hooks: { 'install.d/60-declares': 'asks the system that it runs in' },
+    texts: { 'etc/declared': { text: 'by the manifest\n' } },
+    checks: [{ path: 'etc/made-by-hook', reason: 'its hook makes it' }],
+  };
+  await element('declares', {
+    'element.json': JSON.stringify(declared),
+    'install.d/60-declares': '#!/bin/bash\nset -eu\ngetent passwd root >/etc/made-by-hook\n',
+  });
   const output = join(folder, 'with-hooks');
   const { manifest } = await buildRamdisk({
     host,
     arch: 'x86_64',
     release: 'trixie',
-    elements: ['agent', 'marks'],
+    elements: ['agent', 'marks', 'declares'],
     elementsPath: [own, upstream],
     env: ENV,
     compress: 'zstd:3',
@@ -346,7 +358,8 @@ test('a ramdisk with such elements boots, and its agent starts', async () => {
     progress,
     signal,
   });
-  expect(manifest.hooks?.elements).toEqual(expect.arrayContaining(['marks', 'modprobe']));
+  expect(manifest.hooks?.elements).toEqual(expect.arrayContaining(['marks', 'modprobe', 'declares']));
+  expect(manifest.elements.map((one) => one.name)).toContain('declares');
   expect(manifest.usage.rows.some((row) => row.element === 'hooks')).toBe(true);
   const machine = systemStart(process.execPath, ['bin/build-ramdisk.mjs', 'boot', output]);
   const screen: string[] = [];
