@@ -179,8 +179,6 @@ export const ElementSchema = Type.Object(
           scripts: Type.Optional(Reasons),
           prune: Type.Optional(Reasons),
           links: Type.Optional(Type.Record(Type.String(), Type.String())),
-          /** In place of the element's own. */
-          checks: Type.Optional(Type.Array(CheckSchema)),
         },
         { additionalProperties: false },
       ),

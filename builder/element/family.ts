@@ -32,6 +32,6 @@ export function rpmElement(element: Element): Element {
     prune: libraryGlobs({ ...element.prune, ...rpm?.prune }),
     ifNeeded: libraryGlobs(element.ifNeeded),
     links: { ...element.links, ...rpm?.links },
-    checks: (rpm?.checks ?? element.checks ?? []).map((one) => ({ ...one, path: libraryGlob(one.path) })),
+    checks: (element.checks ?? []).map((one) => ({ ...one, path: libraryGlob(one.path) })),
   };
 }
