@@ -133,6 +133,8 @@ export function createFlowRunner(
         return;
       }
     }
+    // Written down first: a conductor that is killed while the machine is switched off must not wait for its agent again.
+    setInfo(deps, uuid, { [flow.indexKey]: steps.length });
     await parts.finish(uuid, signal);
     deps.store.updateNode(uuid, { [flow.stepKey]: {} });
   };
@@ -193,7 +195,9 @@ export function createFlowRunner(
     const node = deps.store.getNode(uuid);
     const info = node.driver_internal_info;
     const current = currentStep(flow, node);
-    if (current?.by === 'conductor') return runFrom(uuid, info[flow.indexKey] ?? 0, signal);
+    const index = info[flow.indexKey];
+    const allDone = index !== undefined && index >= (info[flow.stepsKey]?.length ?? Infinity);
+    if (current?.by === 'conductor' || allDone) return runFrom(uuid, index ?? 0, signal);
     // A step of the agent's, or none yet. With the machine on, the agent's own history says where things are.
     if (info.ingot_booting === true || info.ingot_ramdisk_started === undefined) return reboot(uuid, signal);
     transition(deps, uuid, 'wait');

@@ -123,6 +123,22 @@ describe('a conductor that is ended and started again', () => {
     expect(count.started).toBe(1);
   });
 
+  test('ends a cleaning after whose last step the machine was being switched off', async () => {
+    machine.behaviour.cleanSteps = [STEPS.erase];
+    machine.behaviour.onStep = () => void (machine.bmc.quirks.slowPower = 1000);
+    await conductor.provision('provide');
+    await conductor.reach('clean wait');
+    // The machine is off, and its agent gone, before the conductor has seen it.
+    while (machine.agent === undefined) await pause(5);
+    while (machine.bmc.power === 'On') await pause(5);
+    expect((await conductor.node()).provision_state).toBe('cleaning');
+    await conductor.restart();
+    machine.bmc.quirks.slowPower = 0;
+    machine.bmc.setPower('Off');
+    const node = await conductor.reach('available', 'clean failed', 'clean wait');
+    expect(node).toMatchObject({ provision_state: 'available', last_error: null, power_state: 'power off' });
+  });
+
   test('makes good a power change that was under way', async () => {
     machine.bmc.quirks.slowPower = 1000;
     await conductor.call('PUT', '/v1/nodes/n1/states/power', { target: 'power on' });
