@@ -8,15 +8,16 @@ const NAMED = 20;
 /**
  * Holds a build to a size before anything of it is written.
  * @param maxBytes of kernel and initramfs together; undefined for no limit
+ * @param plainBytes what is not in a layer: the kernel and the initramfs' uncompressed front
  * @throws Failure `TOO_LARGE` that names the largest files, by their size before compression
  */
 export function checkSize(
   maxBytes: number | undefined,
-  kernelBytes: number,
+  plainBytes: number,
   layers: readonly Pick<PackedLayer, 'bytes'>[],
   tree: Tree,
 ): void {
-  const total = layers.reduce((sum, one) => sum + one.bytes, kernelBytes);
+  const total = layers.reduce((sum, one) => sum + one.bytes, plainBytes);
   if (maxBytes === undefined || total <= maxBytes) return;
   const files = [...tree.values()]
     .flatMap(({ entry, owner }) => (entry.type === 'file' ? [{ ...entry, owner }] : []))

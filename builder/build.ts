@@ -25,7 +25,6 @@ import { checkScripts } from './scripts/coverage.ts';
 import { layOutTools, resolveTools } from './sysroot.ts';
 import { entryBytes } from './tree/bytes.ts';
 import { HOOKS, hookTree, withHookTree, withoutHookTree } from './hooks.ts';
-import { checkSize } from './budget.ts';
 import { anyMatcher } from './tree/glob.ts';
 import { mergeParts } from './tree/tree.ts';
 
@@ -149,6 +148,5 @@ export async function buildRamdisk(options: BuildOptions): Promise<BuildResult> 
   const assembled = await assemble(context, await selectPackages(context));
   const packing = { compression: context.compression, tools: assembled.tools };
   const layers = await packLayers(options.host, assembled.tree, packing, options.progress, options.signal);
-  checkSize(options.maxBytes, assembled.kernel.served.size, layers, assembled.tree);
   return writeResults(context, { ...assembled, layers });
 }

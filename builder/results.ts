@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { CHECKOUT } from './agent.ts';
+import { checkSize } from './budget.ts';
 import type { FileEntry } from './archive/entry.ts';
 import type { Context } from './context.ts';
 import { outputBase } from './open.ts';
@@ -87,6 +88,7 @@ export async function writeResults(context: Context, made: Made): Promise<BuildR
   const ingot = await ownVersion();
   const title = `Ingot ${ingot} for ${row.name}, ${release.title}, Linux ${kernel.version}`;
   const front = await initramfsFront(title);
+  checkSize(options.maxBytes, kernel.served.size + front.bytes.byteLength, layers, made.tree);
   const base = outputBase(options, row.name);
   const { signal } = options;
   const kernelFile = await writeOutput(`${base}.kernel`, () => readEntry(kernel.served), signal);

@@ -82,7 +82,6 @@ export async function chooseAcceleration(
   const answer = (await readFile(path, 'utf8')).trim() === 'kvm' ? 'kvm' : 'tcg';
   return {
     acceleration: answer,
-    reason:
-      answer === 'kvm' ? 'a kernel started under KVM' : `no kernel started under KVM within ${PATIENCE_MS / 1000} s`,
+    reason: answer === 'kvm' ? 'a kernel started under KVM' : 'a kernel was tried under KVM and did not start',
   };
 }
