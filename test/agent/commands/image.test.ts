@@ -6,13 +6,10 @@ import { COMMANDS } from '../../../agent/commands/table.ts';
 import type { AgentDeps } from '../../../agent/commands/deps.ts';
 import { makeConfig } from '../../../agent/config/config.ts';
 import { createRunner } from '../../../agent/engine/runner.ts';
-import type { AgentOs } from '../../../agent/os/door.ts';
-import { type Run, systemRun } from '../../../system/run.ts';
-import { fakeOs } from '../../fakes/agent-os.ts';
-import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
+import { systemRun } from '../../../system/run.ts';
 import { type ImageServer, startImageServer } from '../../fakes/image-server.ts';
-import { fixture } from '../../fakes/machine.ts';
 import { makeQcow2 } from '../../fakes/qcow2.ts';
+import { BLOCK, makeDiskImage, TwoDisks } from '../../fakes/two-disks.ts';
 import { sha256 } from '../image/delivery.ts';
 
 const MIB = 1024 ** 2;
@@ -20,120 +17,16 @@ const iso = Buffer.alloc(40 * 2048);
 iso.write('\u0001CD001\u0001', 0x80_00, 'latin1');
 const CONFIG_DRIVE = gzipSync(iso).toString('base64');
 
-type Block = Record<string, unknown> & { kname: string };
-const [template] = (JSON.parse(fixture('qemu-q35', 'lsblk.json')) as { blockdevices: Block[] }).blockdevices;
-
-/**
- * A machine with two disks that are files, on which wipefs and sgdisk really work. Its kernel finds the partitions of a GPT when
- * it is told to look, and no others.
- */
-class Machine {
-  readonly disks = new Map<string, DiskFile>();
-  readonly calls: string[] = [];
-  partitions: Block[] = [];
-  sectorBytes = 512;
-
-  /** @param rootBytes size of the disk that the tests write to; enough for the image alone unless said */
-  async start(rootBytes: number = 12 * MIB): Promise<void> {
-    this.disks.set('/dev/sda', await makeDiskFile(4 * MIB));
-    this.disks.set('/dev/vda', await makeDiskFile(rootBytes));
-  }
-
-  async stop(): Promise<void> {
-    for (const disk of this.disks.values()) await disk.close();
-  }
-
-  disk(path: string): DiskFile {
-    const disk = this.disks.get(path);
-    if (!disk) throw new Error(`no disk ${path}`);
-    return disk;
-  }
-
-  async #rescan(path: string): Promise<void> {
-    const disk = this.disk(path);
-    const { stdout } = await systemRun('sgdisk', ['-p', disk.path], { okExitCodes: [0, 1, 2] });
-    const numbers = stdout.includes('Partition table scan')
-      ? []
-      : [...stdout.matchAll(/^\s+(\d+)\s+\d+\s+\d+\s/gm)].map((match) => match[1] ?? '');
-    this.partitions = [];
-    for (const number of numbers) {
-      const kname = `${path.slice(5)}${number}`;
-      const info = (await systemRun('sgdisk', ['-i', number, disk.path])).stdout;
-      const field = (pattern: RegExp) => pattern.exec(info)?.[1]?.toLowerCase() ?? null;
-      this.partitions.push({
-        ...template,
-        kname,
-        pkname: path.slice(5),
-        type: 'part',
-        serial: null,
-        partuuid: field(/unique GUID: (\S+)/),
-        parttype: field(/GUID code: (\S+)/),
-        size: 64 * MIB,
-      });
-      if (!this.disks.has(`/dev/${kname}`)) this.disks.set(`/dev/${kname}`, await makeDiskFile(MIB));
-    }
-  }
-
-  run: Run = async (file, args, options) => {
-    this.calls.push([file, ...args].join(' '));
-    const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
-    if (file === 'udevadm') return answer('');
-    if (file === 'blockdev') {
-      await this.#rescan(args[1] ?? '');
-      return answer('');
-    }
-    if (file === 'lsblk') {
-      const disk = (kname: string, serial: string) => ({
-        ...template,
-        kname,
-        serial,
-        size: 192 * 1024 * MIB,
-        type: 'disk',
-        pkname: null,
-      });
-      return answer(JSON.stringify({ blockdevices: [disk('sda', 'SPARE'), disk('vda', 'ROOT'), ...this.partitions] }));
-    }
-    return systemRun(
-      file,
-      args.map((arg) => this.disks.get(arg)?.path ?? arg),
-      options,
-    );
-  };
-
-  os(): AgentOs {
-    return fakeOs({
-      run: this.run,
-      openDevice: async (path) => ({
-        ...this.disk(path).device,
-        path,
-        sectorBytes: this.sectorBytes,
-        close: async () => undefined,
-      }),
-    });
-  }
-}
-
-/** A disk image as one finds it: GPT, two partitions, something in each. */
-async function makeImage(): Promise<Buffer> {
-  const disk = await makeDiskFile(8 * MIB);
-  await disk.device.zero(0, 8 * MIB);
-  await systemRun('sgdisk', ['-n', '1:2048:+2M', '-t', '1:ef00', '-n', '2:0:0', disk.path]);
-  await disk.device.write(Buffer.alloc(2 * MIB, 'root file system '), 4 * MIB);
-  const content = await disk.content();
-  await disk.close();
-  return content;
-}
-
-const image = await makeImage();
+const image = await makeDiskImage();
 const qcow2 = makeQcow2({ guest: image, clusterBits: 16, version: 3, compression: 'zlib', compressed: 0.5, seed: 11 });
 const INFO = { id: 'debian', disk_format: 'qcow2', os_hash_algo: 'sha256', os_hash_value: sha256(qcow2) };
 const ROOT = { uuid: 'node', properties: { root_device: { serial: 'ROOT' } } };
 
-let machine: Machine;
+let machine: TwoDisks;
 let server: ImageServer;
 
 beforeEach(async () => {
-  machine = new Machine();
+  machine = new TwoDisks();
   await machine.start();
   server = await startImageServer(() => ({ content: qcow2 }));
 });
@@ -227,7 +120,7 @@ describe('write_image', () => {
   });
 
   test('refuses a disk of which something is mounted', async () => {
-    machine.partitions = [{ ...template, kname: 'vda1', pkname: 'vda', type: 'part', mountpoint: '/mnt' }];
+    machine.partitions = [{ ...BLOCK, kname: 'vda1', pkname: 'vda', type: 'part', mountpoint: '/mnt' }];
     const result = await runnerFor(undefined)(
       'deploy.execute_deploy_step',
       step({ image_info: { ...INFO, urls: [server.url] } }),

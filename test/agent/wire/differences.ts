@@ -1,0 +1,59 @@
+import type { KnownDifference } from './compare.ts';
+
+const STEPS = String.raw`_steps\.GenericHardwareManager\.`;
+
+/** Where this agent answers otherwise than ironic-python-agent 10.2, and why. Anything else that differs fails the replay. */
+export const FROM_IPA: readonly KnownDifference[] = [
+  {
+    where: /heartbeat\/UUID body\.agent_verify_ca$/,
+    what: ['extra'],
+    why: 'recorded with enable_auto_tls=false, so that the proxy could read along; this agent was started with TLS',
+  },
+  {
+    where: /answer(\.commands\.\d+)?\.progress$/,
+    what: ['extra'],
+    why: 'how far a running command is; Ironic reads only the fields that it knows',
+  },
+  {
+    where: new RegExp(`${STEPS}\\w+\\.abortable$`),
+    what: ['extra'],
+    why: 'said for steps of deployments, too; Ironic takes a missing one for false and asks only for clean and service steps',
+  },
+  {
+    where: new RegExp(`${STEPS}write_image\\.argsinfo$`),
+    what: ['extra'],
+    why: 'IPA documents none of its arguments; Ironic checks those of steps that a user names against it',
+  },
+  {
+    where: new RegExp(
+      `${STEPS}(erase_devices|erase_devices_express|erase_pstore|clean_uefi_nvram|delete_configuration|create_configuration|apply_configuration|burnin_\\w+|inject_files|execute_bootc_install)$`,
+    ),
+    what: ['missing'],
+    why: 'steps that this agent does not have: Ironic asks for those that are in the list',
+  },
+  {
+    where: /body\.(inventory\.disks\.\d+|root_disk)\.tran$/,
+    what: ['extra'],
+    why: 'how the disk is attached, as later versions of IPA have it',
+  },
+  {
+    where: /body\.inventory\.bmc_mac$/,
+    what: ['missing'],
+    why: 'left out where it is not known, as IPA does when the BMC was not asked; readers take both alike',
+  },
+  {
+    where: /^9 POST \/v1\/commands\/\?wait=true answer\.faultstring$/,
+    what: ['value'],
+    why: "after the fixed words come the JSON parser's own; they never repeat the body, which may hold secrets",
+  },
+  {
+    where: /^15 .* (status|answer\.\w+)$/,
+    what: ['value', 'missing', 'extra'],
+    why: 'IPA cannot serialise its own TypeError and answers 500, for this command and every later list; here it is a FAILED command of type TypeError, the sign by which Ironic knows an agent that lacks a parameter',
+  },
+  {
+    where: /^16 .* (status|answer\.\w+)$/,
+    what: ['value', 'missing', 'extra'],
+    why: 'a node without uuid is refused before the step starts; IPA takes the step and it fails with details "\'uuid\'"',
+  },
+];
