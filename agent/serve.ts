@@ -63,7 +63,7 @@ export async function makeEndpoint(parts: AgentParts, ironic: IronicClient): Pro
     tls = createCertificate({ host, commonName: os.hostname(), curve: config.tlsCertificateCurve, times });
     await store.saveCertificate(tls);
   }
-  const url = callbackUrl(withTls ? 'https' : config.advertiseProtocol, host, config.advertisePort);
+  const url = callbackUrl(withTls ? 'https' : (config.advertiseProtocol ?? 'http'), host, config.advertisePort);
   await store.update({ callbackUrl: url });
   return { callbackUrl: url, tls };
 }

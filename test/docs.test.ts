@@ -7,6 +7,7 @@ import { ARCHITECTURE_NAMES, findArchitecture } from '../arch/table.ts';
 import { findQemuMachine } from '../arch/qemu.ts';
 import { COMMANDS, STEPS } from '../agent/commands/table.ts';
 import { PARAMETERS } from '../agent/config/config.ts';
+import { type ParameterSpec, showValue } from '../agent/config/values.ts';
 
 /** First cells of the table rows under a heading of docs/agent.md, without their back-ticks. */
 function rows(heading: string): string[] {
@@ -16,8 +17,19 @@ function rows(heading: string): string[] {
 }
 
 describe('docs/agent.md lists exactly what the agent has', () => {
-  test('kernel parameters', () => {
-    expect(rows('Kernel parameters')).toEqual(Object.values(PARAMETERS).map(({ parameter }) => parameter));
+  test('parameters, with what they are called and what they are without being set', () => {
+    const code = (name: string | undefined) => (name === undefined ? '' : `\`${name}\``);
+    const wanted = Object.values<ParameterSpec>(PARAMETERS).map(
+      ({ parameter, group, option, lookup, help, default: value }) => {
+        const text = showValue(value) || undefined;
+        const inFile = option === undefined || group === undefined ? option : `[${group}] ${option}`;
+        return `| ${[code(parameter), code(inFile), code(lookup), help, code(text)].join(' | ')} |`;
+      },
+    );
+    const [, section = ''] = readFileSync('docs/agent.md', 'utf8').split('\n## Parameters\n');
+    const [own = ''] = section.split('\n## ');
+    const [, table = ''] = own.split('|---|---|---|---|---|\n');
+    expect(table.split('\n\n')[0]?.trimEnd().split('\n')).toEqual(wanted);
   });
   test('commands', () => {
     expect(rows('Commands')).toEqual(COMMANDS.map(({ name }) => name));

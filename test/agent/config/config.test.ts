@@ -1,10 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { makeConfig, PARAMETERS, readBoolean, readList } from '../../../agent/config/config.ts';
+import { makeConfig, PARAMETERS } from '../../../agent/config/config.ts';
 import { parseKernelParameters } from '../../../agent/config/kernel-parameters.ts';
+import { type ParameterSpec, readBoolean, readList } from '../../../agent/config/values.ts';
 import { Failure } from '../../../system/failure.ts';
 
+const SPECS: readonly ParameterSpec[] = Object.values(PARAMETERS);
 const configOf = (cmdline: string) => makeConfig(parseKernelParameters(cmdline));
 
 describe('the kernel command line', () => {
@@ -29,7 +31,7 @@ describe('the kernel command line', () => {
   });
 
   test('that is garbage gives a configuration or a failure that names the parameter, never anything else', () => {
-    const names = Object.values(PARAMETERS).map((spec) => spec.parameter);
+    const names = SPECS.flatMap(({ parameter }) => parameter ?? []);
     const text = fc.array(fc.tuple(fc.constantFrom(...names), fc.string({ unit: 'binary', maxLength: 12 })), {
       maxLength: 6,
     });
@@ -97,8 +99,12 @@ describe('the configuration', () => {
     expect(() => configOf(cmdline)).toThrow(`cannot use kernel parameter ${words}`);
   });
 
-  test('gives each parameter one row', () => {
-    const names = Object.values(PARAMETERS).map((spec) => spec.parameter);
+  test('gives each parameter, option and field one row', () => {
+    const names = SPECS.flatMap(({ parameter, group, option, lookup }) => [
+      ...(parameter === undefined ? [] : [parameter]),
+      ...(option === undefined ? [] : [`${group}/${option}`]),
+      ...(lookup === undefined ? [] : [`lookup/${lookup}`]),
+    ]);
     expect(new Set(names).size).toBe(names.length);
   });
 });
