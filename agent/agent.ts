@@ -1,7 +1,9 @@
 import type { Lookup } from './api/ironic.ts';
 import { AGENT_VERSION } from './api/version.ts';
 import { createIronicClient } from './ironic/client.ts';
+import { RESCUED_MARK } from './commands/departures.ts';
 import { inspect, join, wantsInspection } from './join.ts';
+import { lockDown } from './lockdown.ts';
 import type { AgentParts } from './parts.ts';
 import { serve } from './serve.ts';
 import { waitForDisks, waitForever, waitForNetwork } from './wait.ts';
@@ -23,6 +25,14 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   console.addSecret(config.agentToken);
   console.addSecret(store.state().token);
   console.status({ name: `${os.hostname()} (ingot-agent ${AGENT_VERSION})`, state: 'starting' });
+  if (await os.files.exists(RESCUED_MARK)) {
+    console.status({ state: `rescued: no agent serves while there is ${RESCUED_MARK}` });
+    return waitForever(parts);
+  }
+  if (store.state().locked === true) {
+    await lockDown(parts, '');
+    return waitForever(parts);
+  }
   if (config.hardwareInitializationDelaySeconds > 0) {
     await os.clock.sleep(config.hardwareInitializationDelaySeconds * 1000, signal);
   }
@@ -55,5 +65,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   // Again with the node's hints: the disk that they name may be the slowest of all.
   const ready = disks.then(() => waitForDisks(parts, joined.lookup.node));
   ready.catch(() => undefined);
-  await serve(parts, ironic, joined, ready);
+  const departure = await serve(parts, ironic, joined, ready);
+  if (departure === 'rescue') console.status({ state: 'rescued: this agent ends; log in as the user rescue' });
+  if (departure !== 'lockdown') return undefined;
+  await lockDown(parts, '');
+  return waitForever(parts);
 }

@@ -4,6 +4,7 @@ import { inspectionData } from './inspection-data.ts';
 import type { IronicClient } from './ironic/client.ts';
 import { inspectionUrls, postInspection } from './ironic/inspection.ts';
 import { chooseToken, lookupNode } from './ironic/lookup.ts';
+import { lockDown } from './lockdown.ts';
 import type { AgentParts } from './parts.ts';
 import { Failure, reasonOf } from '../system/failure.ts';
 
@@ -61,16 +62,6 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
   }
 }
 
-/** Nobody but Ironic's own agent of this boot may serve: the network goes down, as IPA does it. */
-async function lockDown({ os, console, inRamdisk }: AgentParts, error: Failure): Promise<void> {
-  console.status({ state: 'locked: this agent serves nobody', error: errorText(error) });
-  if (!inRamdisk) throw error;
-  for (const name of await os.files.list('/sys/class/net')) {
-    if (!(await os.files.exists(`/sys/class/net/${name}/device`))) continue;
-    await os.run('ip', ['link', 'set', name, 'down']).catch((cause: unknown) => console.log(reasonOf(cause)));
-  }
-}
-
 /**
  * Asks Ironic for the node, round after round, and keeps the token.
  * @returns undefined when Ironic withholds the token, and the machine is locked
@@ -106,7 +97,9 @@ export async function join(
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof Failure && error.code === 'TOKEN_WITHHELD') {
-        await lockDown(parts, error);
+        // Nobody but Ironic's own agent of this boot may serve: the network goes down, as IPA does it.
+        if (!parts.inRamdisk) throw error;
+        await lockDown(parts, errorText(error));
         return undefined;
       }
       if (!(error instanceof Failure) || error.code !== 'LOOKUP_TIMED_OUT') throw error;

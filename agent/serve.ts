@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Lookup } from './api/ironic.ts';
 import { AGENT_VERSION } from './api/version.ts';
 import { createApp } from './app.ts';
-import type { AgentDeps } from './commands/deps.ts';
+import type { AgentDeps, Departure } from './commands/deps.ts';
+import { createDeparture } from './departure.ts';
 import { createRunner, type Runner } from './engine/runner.ts';
 import { callbackUrl, findAdvertisedAddress } from './ironic/address.ts';
 import { type Certificate, createCertificate } from './ironic/certificate.ts';
@@ -75,7 +76,12 @@ async function listen(parts: AgentParts, app: FastifyInstance): Promise<void> {
   await insist(parts, () => app.listen({ host: config.listenHost ?? all, port: config.listenPort }));
 }
 
-export function makeDeps(parts: AgentParts, ironic: IronicClient, lookup: Lookup): AgentDeps {
+export function makeDeps(
+  parts: AgentParts,
+  ironic: IronicClient,
+  lookup: Lookup,
+  leave: (why: Departure) => void,
+): AgentDeps {
   const node: AgentDeps['node'] = { current: lookup.node };
   return {
     os: parts.os,
@@ -83,6 +89,7 @@ export function makeDeps(parts: AgentParts, ironic: IronicClient, lookup: Lookup
     node,
     inventory: parts.hardware.inventory,
     recentLog: parts.console.recent,
+    ...(parts.inRamdisk && { leave }),
     refreshNode: async () => {
       const fresh = await lookupNode({
         ironic,
@@ -136,17 +143,19 @@ async function makeRunner(parts: AgentParts, deps: AgentDeps, onAsyncEnd: () => 
 /**
  * Listens for commands and beats until the signal aborts.
  * @param ready what must be there before the first beat, because the conductor answers it with commands
+ * @returns why a command ended it, undefined when the signal did
  */
 export async function serve(
   parts: AgentParts,
   ironic: IronicClient,
   joined: { lookup: Lookup; token: string | undefined },
   ready: Promise<void>,
-): Promise<void> {
+): Promise<Departure | undefined> {
   const { config, console, os, signal, store } = parts;
   const { lookup } = joined;
   const endpoint = await makeEndpoint(parts, ironic);
   const token = (): string | undefined => store.state().token;
+  const departure = createDeparture(os.clock, signal);
   let failing = false;
   const heartbeat = createHeartbeat({
     send: (beatSignal) =>
@@ -163,7 +172,7 @@ export async function serve(
     timeoutSeconds: lookup.config.heartbeat_timeout,
     clock: os.clock,
     random: parts.random,
-    signal,
+    signal: AbortSignal.any([signal, departure.signal]),
     onBeat: ({ error, nextSeconds }) => {
       console.debug(`heartbeat ${error === undefined ? 'taken' : 'failed'}; the next in ${nextSeconds.toFixed(0)} s`);
       const state =
@@ -177,13 +186,14 @@ export async function serve(
       failing = error !== undefined;
     },
   });
-  const runner = await makeRunner(parts, makeDeps(parts, ironic, lookup), heartbeat.force);
+  const runner = await makeRunner(parts, makeDeps(parts, ironic, lookup, departure.leave), heartbeat.force);
   const app = createApp({
     runner,
     token,
     startedAt: os.clock.now() / 1000,
     version: AGENT_VERSION,
     log: console.log,
+    onAnswer: departure.answered,
     ...(endpoint.tls && { tls: { ...endpoint.tls, minVersion: config.tlsMinVersion } }),
   });
   await listen(parts, app);
@@ -191,6 +201,7 @@ export async function serve(
   try {
     await ready;
     await heartbeat.run();
+    return await departure.gone();
   } finally {
     await app.close().catch((error: unknown) => console.log(reasonOf(error)));
   }

@@ -14,6 +14,8 @@ const StateSchema = Type.Object({
   token: Type.Optional(Type.String()),
   /** The inventory has been handed in and taken. */
   inspected: Type.Optional(Type.Boolean()),
+  /** The network was taken down for good. */
+  locked: Type.Optional(Type.Boolean()),
   nodeUuid: Type.Optional(Type.String()),
   callbackUrl: Type.Optional(Type.String()),
 });

@@ -3,6 +3,9 @@ import type { Node } from '../api/command.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { AgentOs } from '../os/door.ts';
 
+/** Why an agent stops serving although its machine goes on: for whoever rescues it, or for nobody. */
+export type Departure = 'rescue' | 'lockdown';
+
 /** What every command and step is handed. Tests make one by hand. */
 export type AgentDeps = {
   os: AgentOs;
@@ -15,4 +18,6 @@ export type AgentDeps = {
   refreshNode: () => Promise<Node | undefined>;
   /** The agent's own last log lines, oldest first, without secrets. */
   recentLog: () => readonly string[];
+  /** Ends serving as soon as the command that calls it has been answered. Only a ramdisk's agent may. */
+  leave?: (why: Departure) => void;
 };

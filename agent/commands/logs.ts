@@ -77,11 +77,4 @@ export const LOG_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
     params: Type.Object({}),
     run: async (deps) => ({ system_logs: await collectSystemLogs(deps) }),
   },
-  {
-    name: 'poll.get_hardware_info',
-    mode: 'sync',
-    summary: 'Collects the inventory anew.',
-    params: Type.Object({}),
-    run: (deps) => deps.inventory(),
-  },
 ];

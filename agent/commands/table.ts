@@ -1,10 +1,13 @@
 import type { Node } from '../api/command.ts';
 import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
 import type { CommandContext, CommandSpec, StepSpec } from '../engine/command-table.ts';
+import { flowCommand } from '../engine/flow.ts';
 import { stepCommands } from '../engine/steps.ts';
+import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
 import { LOG_COMMANDS } from './logs.ts';
+import { POLL_COMMANDS } from './poll.ts';
 import { POWER_COMMANDS } from './power.ts';
 
 async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandContext): Promise<null> {
@@ -51,4 +54,7 @@ export const COMMANDS: readonly CommandSpec<AgentDeps>[] = [
   ...IMAGE_COMMANDS,
   ...POWER_COMMANDS,
   ...LOG_COMMANDS,
+  ...POLL_COMMANDS,
+  ...DEPARTURE_COMMANDS,
+  flowCommand<AgentDeps>(() => COMMANDS),
 ];

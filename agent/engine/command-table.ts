@@ -23,7 +23,7 @@ export type CommandSpec<Deps> = {
   summary: string;
   /** TypeBox object; unknown keys are refused with a TypeError as Python would, wrong values with InvalidCommandParamsError. */
   params: TSchema;
-  /** Async commands only: refuses bad parameters before the command starts (HTTP 400). */
+  /** Refuses bad parameters before the command starts: HTTP 400, and nothing in the history. */
   validate?: (params: never) => void;
   run: (deps: Deps, params: never, context: CommandContext) => Promise<unknown>;
 };

@@ -29,6 +29,8 @@ export type History = {
   last: () => CommandResult | undefined;
   get: (id: string) => Entry | undefined;
   add: (result: CommandResult) => Entry;
+  /** Of a command that was refused nothing stays. */
+  forget: (id: string) => void;
   /** Resolves when the history as it is now has been kept, or could not be. */
   save: () => Promise<void>;
 };
@@ -56,6 +58,7 @@ export function createHistory(options: {
       entries.set(result.id, entry);
       return entry;
     },
+    forget: (id) => void entries.delete(id),
     save: () => {
       // One write at a time; each takes the history as it is when its turn comes.
       saving = saving

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { CommandProgress, CommandResult } from '../api/command.ts';
-import { AgentError } from '../api/errors.ts';
+import { AgentError, type AgentErrorType } from '../api/errors.ts';
 import type { CommandContext, CommandSpec } from './command-table.ts';
 import { createHistory, type Entry, type History } from './history.ts';
 import { shapeResult, toCommandError } from './outcome.ts';
@@ -49,7 +49,8 @@ function split(name: string): { extension: string; command: string } {
   return { extension: name.slice(0, dot), command: name.slice(dot + 1) };
 }
 
-function find<Deps>(commands: readonly CommandSpec<Deps>[], name: string): CommandSpec<Deps> {
+/** @throws AgentError `NotFound` for an extension that is not there, `InvalidCommandError` for a command that it does not have */
+export function findCommand<Deps>(commands: readonly CommandSpec<Deps>[], name: string): CommandSpec<Deps> {
   const { extension, command } = split(name);
   const spec = commands.find((candidate) => candidate.name === name);
   if (spec !== undefined) return spec;
@@ -155,6 +156,17 @@ async function begin<Deps>(
   return entry;
 }
 
+/** Such an error of a sync command is its caller's, as HTTP 400: IPA keeps nothing of such a command (`extensions/base.py`). */
+const REFUSALS: readonly string[] = ['InvalidContentError', 'InvalidCommandError', 'InvalidCommandParamsError'];
+
+async function answerRefusal(history: History, { result }: Entry): Promise<void> {
+  const { command_error: error } = result;
+  if (error === null || !REFUSALS.includes(error.type)) return;
+  history.forget(result.id);
+  await history.save();
+  throw new AgentError(error.type as AgentErrorType, error.details);
+}
+
 export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
   const history = createHistory({ restored: options.restored ?? [], save: options.save, log: options.log });
   let lock: Promise<unknown> = Promise.resolve();
@@ -165,9 +177,12 @@ export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
     if (last?.command_status === 'RUNNING') {
       throw new AgentError('AgentIsBusy', `executing command ${last.command_name}`);
     }
-    const spec = find(options.commands, name);
+    const spec = findCommand(options.commands, name);
     const entry = await begin(options, history, spec, params);
-    if (spec.mode === 'sync') await entry.done;
+    if (spec.mode === 'sync') {
+      await entry.done;
+      await answerRefusal(history, entry);
+    }
     return entry;
   };
 

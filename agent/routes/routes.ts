@@ -16,6 +16,8 @@ export type RoutesOptions = {
   version: string;
   /** One line for each request, without secrets. */
   log: (line: string) => void;
+  /** Called when an answer has gone out. */
+  onAnswer?: () => void;
 };
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
@@ -146,6 +148,7 @@ export function addRoutes(app: FastifyInstance, options: RoutesOptions): void {
   app.addHook('onResponse', (request, reply, done) => {
     const took = `${Math.round(reply.elapsedTime)}ms`;
     options.log(`${request.ip} - ${request.method} ${withoutToken(request.url)} - ${reply.statusCode} (${took})`);
+    options.onAnswer?.();
     done();
   });
   app.setErrorHandler((error, request, reply) => {

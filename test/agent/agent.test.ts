@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runAgent } from '../../agent/agent.ts';
 import { CommandListSchema, type CommandResult } from '../../agent/api/command.ts';
 import { type Heartbeat, HeartbeatSchema } from '../../agent/api/ironic.ts';
+import { DEPARTURE_COMMANDS } from '../../agent/commands/departures.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
 import type { CommandSpec } from '../../agent/engine/command-table.ts';
 import { stepCommands } from '../../agent/engine/steps.ts';
@@ -272,6 +273,48 @@ describe('an agent that died', () => {
     const after = await start('', { inRamdisk: false, os: fakeOs({ clock: fastClock(100), run }) });
     await expect(after.running).rejects.toThrow('cannot get an agent token');
     expect(run.calls).toEqual([]);
+  });
+});
+
+describe('an agent that is told to leave', () => {
+  const leaving = () => {
+    const run = fakeRun({ 'ip link set eth0 down': '' });
+    const files = memoryFiles({ '/sys/class/net/eth0/device/x': '', '/sys/class/net/lo/mtu': '', '/run/ingot/x': '' });
+    return { run, files, os: fakeOs({ clock: fastClock(100), run, files }) };
+  };
+
+  test('for a rescue answers, ends its API and its heartbeats, and leaves the network alone', async () => {
+    const { run, files, os } = leaving();
+    const first = nextBeat();
+    const agent = await start('', { os, commands: DEPARTURE_COMMANDS });
+    const beat = await first;
+    const rescued = await command(beat, 'rescue.finalize_rescue', { rescue_password: '$5$a$b', hashed: true }, false);
+    expect(rescued).toMatchObject({ command_status: 'SUCCEEDED', command_result: null });
+    await agent.running;
+    await expect(call(beat, '/v1/commands/')).rejects.toThrow(/ECONNREFUSED|socket hang up/);
+    const count = beats().length;
+    expect(run.calls).toEqual([]);
+
+    // Started again, it serves nobody.
+    const again = await start('', { os, commands: DEPARTURE_COMMANDS });
+    await vi.waitFor(() => expect(again.output()).toContain('rescued: no agent serves'));
+    expect(files.all.get('/etc/ipa-rescue-config/ipa-rescue-password')).toBe('$5$a$b');
+    expect(beats()).toHaveLength(count);
+  });
+
+  test('for a lock-down answers, takes the network down, and does so again when it is started again', async () => {
+    const { run, files, os } = leaving();
+    const first = nextBeat();
+    const agent = await start('', { os, commands: DEPARTURE_COMMANDS });
+    const beat = await first;
+    expect((await command(beat, 'system.lockdown', {})).command_status).toBe('SUCCEEDED');
+    await vi.waitFor(() => expect(run.calls).toEqual(['ip link set eth0 down']));
+    await expect(call(beat, '/v1/commands/')).rejects.toThrow(/ECONNREFUSED|socket hang up/);
+    expect(files.all.has('/run/ingot/locked')).toBe(true);
+    await agent.stop();
+    const again = await start('', { os, commands: DEPARTURE_COMMANDS });
+    await vi.waitFor(() => expect(run.calls).toHaveLength(2));
+    expect(again.output()).not.toContain('asking Ironic');
   });
 });
 
