@@ -1,58 +1,46 @@
-import type { Disk, InspectionData, Inventory } from './api/inventory.ts';
-import { HARDWARE_MANAGER_VERSION } from './engine/steps.ts';
+import { type CollectorParts, type CollectorSpec, COLLECTORS } from './collectors.ts';
 import { reasonOf } from '../system/failure.ts';
 
-/** Collectors that this agent has. */
-const COLLECTORS = ['default', 'logs'] as const;
-/** Collectors that ironic-python-agent has and this agent does not: they add data that no hook of Ironic must have. */
-const KNOWN_ELSEWHERE = ['pci-devices', 'numa-topology', 'lldp', 'dmi-decode', 'usb-devices', 'extra-hardware'];
+/** What is collected where nobody asks for something else, as in IPA. */
+const USUAL = ['default', 'logs'];
 
-export type InspectionSources = {
-  inventory: () => Promise<Inventory>;
-  /** @throws when there is no disk that an image could go to */
-  rootDisk: () => Promise<Disk>;
-  /** base64 of a tar.gz. */
-  logs: () => Promise<string>;
-  log: (message: string) => void;
-};
+/** The bullet list that Ironic shows to the operator. */
+function errorList(errors: readonly string[]): string | null {
+  if (errors.length === 0) return null;
+  return `The following errors were encountered:\n${errors.map((text) => `* ${text}`).join('\n')}`;
+}
 
 /**
- * The body of an inspection. A collector that fails is named in `error`, which makes the inspection fail in Ironic, where
- * the operator sees it; missing root disks are no error, as in IPA.
+ * The body of an inspection. A collector that fails, or that nobody knows, is named in `error`, which makes the inspection fail in
+ * Ironic, where the operator sees it; the others still run. (For an unknown one IPA posts the error alone: without an inventory
+ * Ironic cannot tell whose it is, and the node waits for its timeout.)
  * @param wanted names of ipa-inspection-collectors; default and logs when there are none
  */
-export async function inspectionData(wanted: readonly string[], sources: InspectionSources): Promise<unknown> {
-  const names = wanted.length > 0 ? wanted : COLLECTORS;
+export async function inspectionData(
+  wanted: readonly string[],
+  parts: Omit<CollectorParts, 'names'>,
+  table: readonly CollectorSpec[] = COLLECTORS,
+): Promise<Record<string, unknown> & { error: string | null }> {
+  const names = [...new Set(wanted.length > 0 ? wanted : USUAL)];
   const errors: string[] = [];
-  const data: Partial<InspectionData> = {};
-  const run = async (name: string, work: () => Promise<void>): Promise<void> => {
-    if (!names.includes(name)) return;
-    await work().catch((error: unknown) => errors.push(`collector ${name} failed: ${reasonOf(error)}`));
+  const note = (error: string) => {
+    errors.push(error);
+    parts.log(`inspection: ${error}`);
   };
-  for (const name of names) {
-    if ((COLLECTORS as readonly string[]).includes(name)) continue;
-    if (KNOWN_ELSEWHERE.includes(name)) sources.log(`inspection goes without collector ${name}: this agent has none`);
-    else errors.push(`no collector is called ${name}; there are ${COLLECTORS.join(', ')}`);
+  let data: Record<string, unknown> = {};
+  // What the others say to the log is to be in the archive.
+  for (const name of names.toSorted((a, b) => Number(a === 'logs') - Number(b === 'logs'))) {
+    const spec = table.find((candidate) => candidate.name === name);
+    if (spec === undefined) {
+      note(`no collector is called ${name}; there are ${table.map((known) => known.name).join(', ')}`);
+      continue;
+    }
+    try {
+      data = { ...data, ...(await spec.run({ ...parts, names })) };
+    } catch (error) {
+      parts.signal.throwIfAborted();
+      note(`collector ${name} failed: ${reasonOf(error)}`);
+    }
   }
-  await run('default', async () => {
-    const inventory = await sources.inventory();
-    const disk = await sources.rootDisk().catch((error: unknown) => {
-      sources.log(`inspection goes without a root disk: ${reasonOf(error)}`);
-    });
-    data.inventory = inventory;
-    if (disk) data.root_disk = disk;
-    data.boot_interface = inventory.boot.pxe_interface;
-    data.configuration = {
-      collectors: names.filter((name) => (COLLECTORS as readonly string[]).includes(name)),
-      managers: Object.entries(HARDWARE_MANAGER_VERSION).map(([name, version]) => ({ name, version })),
-    };
-  });
-  await run('logs', async () => {
-    data.logs = await sources.logs();
-  });
-  const error =
-    errors.length === 0
-      ? null
-      : `The following errors were encountered:\n${errors.map((text) => `* ${text}`).join('\n')}`;
-  return { ...data, error };
+  return { ...data, error: errorList(errors) };
 }

@@ -34,10 +34,12 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
   for (;;) {
     console.status({ state: 'inspecting this machine' });
     const payload = await inspectionData(config.inspectionCollectors, {
-      inventory: hardware.inventory,
-      rootDisk: () => hardware.rootDisk(undefined),
+      os,
+      config,
+      hardware,
       logs: () => collectSystemLogs({ os, recentLog: console.recent }),
       log: console.log,
+      signal,
     });
     const urls = inspectionUrls(config.inspectionCallbackUrls, config.apiUrls);
     try {

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import { ARCHITECTURE_NAMES, findArchitecture } from '../arch/table.ts';
 import { findQemuMachine } from '../arch/qemu.ts';
+import { COLLECTORS } from '../agent/collectors.ts';
 import { COMMANDS, STEPS } from '../agent/commands/table.ts';
 import { PARAMETERS } from '../agent/config/config.ts';
 import { type ParameterSpec, showValue } from '../agent/config/values.ts';
@@ -30,6 +31,13 @@ describe('docs/agent.md lists exactly what the agent has', () => {
     const [own = ''] = section.split('\n## ');
     const [, table = ''] = own.split('|---|---|---|---|---|\n');
     expect(table.split('\n\n')[0]?.trimEnd().split('\n')).toEqual(wanted);
+  });
+  test('collectors, what each adds, and where it has that from', () => {
+    const text = readFileSync('docs/agent.md', 'utf8');
+    for (const { name, adds, summary } of COLLECTORS) {
+      expect(text).toContain(`| \`${name}\` | ${adds.map((key) => `\`${key}\``).join(', ')} | ${summary} |`);
+    }
+    expect(rows('Collectors')).toEqual(COLLECTORS.map(({ name }) => name));
   });
   test('commands', () => {
     expect(rows('Commands')).toEqual(COMMANDS.map(({ name }) => name));

@@ -375,17 +375,20 @@ describe('inspection', () => {
       },
     };
     const agent = await start(
-      `${callback()} ipa-inspection-collectors=default,lldp,nonsense ipa-disk-wait-attempts=1`,
+      `${callback()} ipa-inspection-collectors=default,nonsense,extra-hardware ipa-disk-wait-attempts=1`,
       { hardware },
       false,
     );
     const body = (await posted).body as Record<string, unknown>;
-    expect(body['error']).toBe(
-      'The following errors were encountered:\n* no collector is called nonsense; there are default, logs',
-    );
+    const lines = String(body['error']).split('\n');
+    expect(lines[0]).toBe('The following errors were encountered:');
+    expect(lines[1]).toMatch(/^\* no collector is called nonsense; there are default, .*logs$/);
+    expect(lines[2]).toMatch(/^\* collector extra-hardware failed: cannot collect with hardware-detect: cannot run /);
+    expect(lines).toHaveLength(3);
+    expect(body).toHaveProperty('inventory');
     expect(body).not.toHaveProperty('root_disk');
     expect(body).not.toHaveProperty('logs');
-    expect(agent.output()).toContain('without collector lldp');
+    expect(agent.output()).toContain('inspection: no collector is called nonsense');
   });
 });
 
