@@ -13,6 +13,7 @@ export const AGENT_ERRORS = {
   AgentIsBusy: { code: 409, message: 'Agent is busy' },
   VersionMismatch: { code: 409, message: 'Hardware managers version mismatch, reload agent with correct version' },
   CommandExecutionError: { code: 500, message: 'Command execution failed' },
+  ContainerNotPermittedError: { code: 500, message: 'Container image not permitted' },
   ImageDownloadError: { code: 500, message: 'Error downloading image' },
   ImageDownloadTimeoutError: { code: 408, message: 'Image download timeout' },
   ImageChecksumError: { code: 500, message: 'Error verifying image checksum' },
@@ -27,6 +28,8 @@ export const AGENT_ERRORS = {
   SystemRebootError: { code: 500, message: 'Error rebooting system' },
   ClockSyncError: { code: 500, message: 'Error syncing clock' },
   HardwareManagerMethodNotFound: { code: 500, message: 'No HardwareManager found to handle method' },
+  HardwareManagerConfigurationError: { code: 500, message: 'Hardware manager configuration error' },
+  IncompatibleHardwareMethodError: { code: 500, message: 'HardwareManager method is not compatible with hardware' },
   TypeError: { code: 500, message: 'Invalid arguments' },
 } as const satisfies Record<string, { code: number; message: string }>;
 

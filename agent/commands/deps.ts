@@ -1,6 +1,7 @@
 import type { Inventory } from '../api/inventory.ts';
 import type { Node } from '../api/command.ts';
 import type { AgentConfig } from '../config/config.ts';
+import type { StepManager } from '../engine/command-table.ts';
 import type { AgentOs } from '../os/door.ts';
 
 /** Why an agent stops serving although its machine goes on: for whoever rescues it, or for nobody. */
@@ -18,6 +19,8 @@ export type AgentDeps = {
   refreshNode: () => Promise<Node | undefined>;
   /** The agent's own last log lines, oldest first, without secrets. */
   recentLog: () => readonly string[];
+  /** Whose steps are offered; the agent's own alone where it is not set. */
+  managers?: readonly StepManager<AgentDeps>[];
   /** Ends serving as soon as the command that calls it has been answered. Only a ramdisk's agent may. */
   leave?: (why: Departure) => void;
 };

@@ -1,8 +1,8 @@
 import type { Node } from '../api/command.ts';
 import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
-import type { CommandContext, CommandSpec, StepSpec } from '../engine/command-table.ts';
+import type { CommandContext, CommandSpec, StepManager, StepSpec } from '../engine/command-table.ts';
 import { flowCommand } from '../engine/flow.ts';
-import { stepCommands } from '../engine/steps.ts';
+import { HARDWARE_MANAGER_VERSION, stepCommands } from '../engine/steps.ts';
 import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
@@ -22,7 +22,7 @@ async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandCon
   return null;
 }
 
-/** Every step that this agent offers. */
+/** Every step that the agent has without plug-ins and containers. */
 export const STEPS: readonly StepSpec<AgentDeps>[] = [
   {
     step: 'erase_devices_metadata',
@@ -46,10 +46,22 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
   },
 ];
 
+/** Any machine's, by the name that IPA's steps for any machine have. */
+export const GENERIC: StepManager<AgentDeps> = {
+  name: 'generic_hardware_manager',
+  version: HARDWARE_MANAGER_VERSION.generic_hardware_manager,
+  className: 'GenericHardwareManager',
+  support: 1,
+  steps: async () => STEPS,
+};
+
 /** Every command of the agent's API. */
 export const COMMANDS: readonly CommandSpec<AgentDeps>[] = [
-  ...stepCommands<AgentDeps>(STEPS, (deps, node) => {
-    deps.node.current = node;
+  ...stepCommands<AgentDeps>({
+    managers: (deps) => deps.managers ?? [GENERIC],
+    cacheNode: (deps, node) => {
+      deps.node.current = node;
+    },
   }),
   ...IMAGE_COMMANDS,
   ...POWER_COMMANDS,

@@ -31,7 +31,12 @@ export type CommandSpec<Deps> = {
 export const STEP_KINDS = ['clean', 'deploy', 'service'] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
-export type StepRequest = { node: Node; ports: readonly Record<string, unknown>[]; args: Record<string, unknown> };
+export type StepRequest = {
+  kind: StepKind;
+  node: Node;
+  ports: readonly Record<string, unknown>[];
+  args: Record<string, unknown>;
+};
 
 /** One step, offered for each kind that has a priority in `priorities`. */
 export type StepSpec<Deps> = Pick<Step, 'step' | 'interface' | 'argsinfo'> & {
@@ -40,4 +45,17 @@ export type StepSpec<Deps> = Pick<Step, 'step' | 'interface' | 'argsinfo'> & {
   abortable?: boolean;
   /** @returns what stands in `clean_result`, `deploy_result` or `service_result` */
   run: (deps: Deps, request: StepRequest, context: CommandContext) => Promise<unknown>;
+};
+
+/** Whose steps they are: the agent's own, a plug-in's, containers'. What a hardware manager is to IPA. */
+export type StepManager<Deps> = {
+  /** Key of its version in `hardware_manager_version`, which Ironic sends back with each step. */
+  name: string;
+  version: string;
+  /** Key of its steps in the step list: with IPA a Python class. */
+  className: string;
+  /** How well it knows this machine: 1 any machine, 2 hardware of this kind, 3 the site's own. The highest has a step that several offer. */
+  support: number;
+  /** Its steps as they are now. @throws AgentError where they cannot be known: then there is no list at all, as in IPA */
+  steps: (deps: Deps) => Promise<readonly StepSpec<Deps>[]>;
 };

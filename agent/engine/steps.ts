@@ -1,14 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Type } from 'typebox';
 
-import { type Node, NodeSchema, type RequestedStep, RequestedStepSchema, type Step } from '../api/command.ts';
+import { type Node, NodeSchema, type RequestedStep, RequestedStepSchema } from '../api/command.ts';
 import { AgentError, type AgentErrorType } from '../api/errors.ts';
 import { Failure, reasonOf } from '../../system/failure.ts';
-import { type CommandSpec, STEP_KINDS, type StepKind, type StepSpec } from './command-table.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  STEP_KINDS,
+  type StepKind,
+  type StepManager,
+  type StepRequest,
+  type StepSpec,
+} from './command-table.ts';
+import { type Candidate, candidates, stepsByManager, versionsOf } from './managers.ts';
 
-/** Versions that Ironic remembers with the step list and sends back with each step: those of IPA's generic manager. */
+/** The agent's own steps: name and version are those of IPA's generic manager, which a conductor may know already. */
 export const HARDWARE_MANAGER_VERSION = { generic_hardware_manager: '1.2' };
-const MANAGER_CLASS = 'GenericHardwareManager';
 
 const STEP_ERRORS: Record<StepKind, AgentErrorType> = {
   clean: 'CleaningError',
@@ -19,29 +27,11 @@ const STEP_ERRORS: Record<StepKind, AgentErrorType> = {
 const PortsSchema = Type.Array(Type.Record(Type.String(), Type.Unknown()));
 type Ports = Record<string, unknown>[];
 
-/** The steps of a kind as the conductor wants them, in the table's order. */
-export function listSteps<Deps>(kind: StepKind, steps: readonly StepSpec<Deps>[]): Step[] {
-  return steps.flatMap((spec) => {
-    const priority = spec.priorities[kind];
-    if (priority === undefined) return [];
-    return [
-      {
-        step: spec.step,
-        priority,
-        interface: spec.interface,
-        reboot_requested: spec.rebootRequested ?? false,
-        abortable: spec.abortable ?? false,
-        ...(spec.argsinfo && { argsinfo: spec.argsinfo }),
-      },
-    ];
-  });
-}
-
-function checkVersion(wanted: unknown): void {
-  if (wanted === undefined || wanted === null || isDeepStrictEqual(wanted, HARDWARE_MANAGER_VERSION)) return;
+function checkVersion(wanted: unknown, actual: Record<string, string>): void {
+  if (wanted === undefined || wanted === null || isDeepStrictEqual(wanted, actual)) return;
   throw new AgentError(
     'VersionMismatch',
-    `the conductor's step list is for ${JSON.stringify(wanted)}, this agent has ${JSON.stringify(HARDWARE_MANAGER_VERSION)}`,
+    `the conductor's step list is for ${JSON.stringify(wanted)}, this agent has ${JSON.stringify(actual)}`,
   );
 }
 
@@ -63,18 +53,6 @@ function checkArgs<Deps>(kind: StepKind, spec: StepSpec<Deps>, args: Record<stri
   );
 }
 
-function findStep<Deps>(kind: StepKind, steps: readonly StepSpec<Deps>[], name: string): StepSpec<Deps> {
-  const spec = steps.find((candidate) => candidate.step === name && candidate.priorities[kind] !== undefined);
-  if (spec !== undefined) return spec;
-  const offered = listSteps(kind, steps)
-    .map((step) => step.step)
-    .join(', ');
-  throw new AgentError(
-    'HardwareManagerMethodNotFound',
-    `cannot run ${kind} step ${name}: this agent has no such step; it has ${offered || 'none'}`,
-  );
-}
-
 /** Typed errors pass; anything else is the kind's own error, with the class that a developer looks for. */
 function stepError(kind: StepKind, name: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
@@ -83,13 +61,46 @@ function stepError(kind: StepKind, name: string, error: unknown): AgentError {
   return new AgentError(STEP_ERRORS[kind], `step ${name} failed: ${what}${reasonOf(error)}${hint}`, { cause: error });
 }
 
+/**
+ * Runs a step by whoever knows this machine best; one who finds that it is not for this hardware leaves it to the next.
+ * @throws AgentError `HardwareManagerMethodNotFound` when nobody is left
+ */
+async function runStep<Deps>(
+  name: string,
+  offered: ReadonlyMap<string, readonly Candidate<Deps>[]>,
+  deps: Deps,
+  request: StepRequest,
+  context: CommandContext,
+): Promise<unknown> {
+  const { kind, args } = request;
+  const refusals: string[] = [];
+  for (const { manager, spec } of offered.get(name) ?? []) {
+    checkArgs(kind, spec, args);
+    try {
+      return await spec.run(deps, request, context);
+    } catch (error) {
+      if (!(error instanceof AgentError && error.type === 'IncompatibleHardwareMethodError'))
+        throw stepError(kind, name, error);
+      refusals.push(`${manager.name}: ${error.details}`);
+      context.log(`step ${name} is not for ${manager.name}: ${error.details}`);
+    }
+  }
+  const why =
+    refusals.length > 0
+      ? `nobody has it for this hardware (${refusals.join('; ')})`
+      : `this agent has no such step; it has ${[...offered.keys()].join(', ') || 'none'}`;
+  throw new AgentError('HardwareManagerMethodNotFound', `cannot run ${kind} step ${name}: ${why}`);
+}
+
+/** Whose steps these commands are about, and who remembers the node that came with one: it is newer than that of the lookup. */
+export type StepSource<Deps> = {
+  managers: (deps: Deps) => readonly StepManager<Deps>[];
+  cacheNode: (deps: Deps, node: Node) => void;
+};
+
 type ExecuteParams = { step: RequestedStep; node: Node; ports: Ports } & Record<string, unknown>;
 
-function executeCommand<Deps>(
-  kind: StepKind,
-  steps: readonly StepSpec<Deps>[],
-  cacheNode: (deps: Deps, node: Node) => void,
-): CommandSpec<Deps> {
+function executeCommand<Deps>(kind: StepKind, source: StepSource<Deps>): CommandSpec<Deps> {
   const versionKey = `${kind}_version`;
   return {
     name: `${kind}.execute_${kind}_step`,
@@ -107,48 +118,35 @@ function executeCommand<Deps>(
     ),
     run: async (deps, params: ExecuteParams, context) => {
       const { step, node, ports, [versionKey]: version, ...rest } = params;
-      cacheNode(deps, node);
-      checkVersion(version);
-      const spec = findStep(kind, steps, step.step);
-      const args = { ...step.args, ...rest };
-      checkArgs(kind, spec, args);
-      try {
-        const result = await spec.run(deps, { node, ports, args }, context);
-        return { [`${kind}_result`]: result ?? null, [`${kind}_step`]: step };
-      } catch (error) {
-        throw stepError(kind, step.step, error);
-      }
+      const managers = source.managers(deps);
+      source.cacheNode(deps, node);
+      checkVersion(version, versionsOf(managers));
+      const offered = await candidates(kind, managers, deps);
+      const request: StepRequest = { kind, node, ports, args: { ...step.args, ...rest } };
+      const result = await runStep(step.step, offered, deps, request, context);
+      return { [`${kind}_result`]: result ?? null, [`${kind}_step`]: step };
     },
   };
 }
 
-function listCommand<Deps>(
-  kind: StepKind,
-  steps: readonly StepSpec<Deps>[],
-  cacheNode: (deps: Deps, node: Node) => void,
-): CommandSpec<Deps> {
+function listCommand<Deps>(kind: StepKind, source: StepSource<Deps>): CommandSpec<Deps> {
   return {
     name: `${kind}.get_${kind}_steps`,
     mode: 'sync',
     summary: `Lists the ${kind} steps that this agent has.`,
     params: Type.Object({ node: NodeSchema, ports: PortsSchema }),
     run: async (deps, params: { node: Node }) => {
-      cacheNode(deps, params.node);
+      const managers = source.managers(deps);
+      source.cacheNode(deps, params.node);
       return {
-        [`${kind}_steps`]: { [MANAGER_CLASS]: listSteps(kind, steps) },
-        hardware_manager_version: HARDWARE_MANAGER_VERSION,
+        [`${kind}_steps`]: await stepsByManager(kind, managers, deps),
+        hardware_manager_version: versionsOf(managers),
       };
     },
   };
 }
 
-/**
- * The commands `{clean,deploy,service}.{get,execute}_*_step[s]` over a table of steps.
- * @param cacheNode remembers the node that came with a command, which is newer than the one of the lookup
- */
-export function stepCommands<Deps>(
-  steps: readonly StepSpec<Deps>[],
-  cacheNode: (deps: Deps, node: Node) => void,
-): CommandSpec<Deps>[] {
-  return STEP_KINDS.flatMap((kind) => [listCommand(kind, steps, cacheNode), executeCommand(kind, steps, cacheNode)]);
+/** The commands `{clean,deploy,service}.{get,execute}_*_step[s]`. */
+export function stepCommands<Deps>(source: StepSource<Deps>): CommandSpec<Deps>[] {
+  return STEP_KINDS.flatMap((kind) => [listCommand(kind, source), executeCommand(kind, source)]);
 }

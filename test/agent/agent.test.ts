@@ -12,6 +12,7 @@ import { CommandListSchema, type CommandResult } from '../../agent/api/command.t
 import { type Heartbeat, HeartbeatSchema } from '../../agent/api/ironic.ts';
 import { DEPARTURE_COMMANDS } from '../../agent/commands/departures.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
+import { GENERIC } from '../../agent/commands/table.ts';
 import type { CommandSpec } from '../../agent/engine/command-table.ts';
 import { stepCommands } from '../../agent/engine/steps.ts';
 import type { AgentParts } from '../../agent/parts.ts';
@@ -22,26 +23,31 @@ import { fastClock } from '../fakes/clock.ts';
 import { type FakeIronic, NODE_UUID, type Seen, startFakeIronic, TOKEN } from '../fakes/ironic.ts';
 
 const COMMANDS: CommandSpec<AgentDeps>[] = [
-  ...stepCommands<AgentDeps>(
-    [
+  ...stepCommands<AgentDeps>({
+    managers: () => [
       {
-        step: 'erase_devices_metadata',
-        interface: 'deploy',
-        priorities: { clean: 99 },
-        run: async (_deps, _request, context) => context.progress({ phase: 'erase', done: 1, total: 1 }),
-      },
-      {
-        step: 'erase_devices',
-        interface: 'deploy',
-        priorities: { clean: 10 },
-        run: (_deps, _request, context) =>
-          new Promise((_resolve, reject) =>
-            context.signal.addEventListener('abort', () => reject(context.signal.reason as Error)),
-          ),
+        ...GENERIC,
+        steps: async () => [
+          {
+            step: 'erase_devices_metadata',
+            interface: 'deploy',
+            priorities: { clean: 99 },
+            run: async (_deps, _request, context) => context.progress({ phase: 'erase', done: 1, total: 1 }),
+          },
+          {
+            step: 'erase_devices',
+            interface: 'deploy',
+            priorities: { clean: 10 },
+            run: (_deps, _request, context) =>
+              new Promise((_resolve, reject) =>
+                context.signal.addEventListener('abort', () => reject(context.signal.reason as Error)),
+              ),
+          },
+        ],
       },
     ],
-    (deps, node) => (deps.node.current = node),
-  ),
+    cacheNode: (deps, node) => (deps.node.current = node),
+  }),
   {
     name: 'poll.get_hardware_info',
     mode: 'sync',

@@ -97,7 +97,9 @@ beforeAll(async () => {
   // One types at this console.
   const socket = join(folder, 'console');
   const typed = args.map((arg) =>
-    arg === 'stdio,id=console' ? `socket,id=console,path=${socket},server=on,wait=off,logfile=${folder}/serial.log` : arg,
+    arg === 'stdio,id=console'
+      ? `socket,id=console,path=${socket},server=on,wait=off,logfile=${folder}/serial.log`
+      : arg,
   );
   const { file, args: words, env } = tools.command(machine.program, typed);
   const owned = ownedCommand(file, words);
@@ -137,16 +139,33 @@ test('a rescue: the agent answers and is gone, and the user rescue logs in on th
   await dialog.expect(/Password: /, PATIENCE_SECONDS);
   dialog.send(PASSWORD);
   await dialog.expect(/[$#] /, PATIENCE_SECONDS);
-  const [, said] = await dialog.ask('echo I am $(sudo -n id -u) of $(ls /etc/.rescued)', /I am (\d+ of \S+)\n/, PATIENCE_SECONDS);
+  const [, said] = await dialog.ask(
+    'echo I am $(sudo -n id -u) of $(ls /etc/.rescued)',
+    /I am (\d+ of \S+)\n/,
+    PATIENCE_SECONDS,
+  );
   expect(said).toBe('0 of /etc/.rescued');
 
   const askpass = join(folder, 'askpass');
   await writeFile(askpass, `#!/bin/sh\necho '${PASSWORD}'\n`);
   await chmod(askpass, 0o700);
-  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'PubkeyAuthentication=no'];
+  const options = [
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+    'LogLevel=ERROR',
+    'PubkeyAuthentication=no',
+  ];
   const { stdout } = await systemRun(
     'ssh',
-    ['-F', 'none', '-p', String(sshPort), ...options.flatMap((one) => ['-o', one]), 'rescue@127.0.0.1', 'ip -4 -o addr show scope global'],
+    [
+      '-F',
+      'none',
+      '-p',
+      String(sshPort),
+      ...options.flatMap((one) => ['-o', one]),
+      'rescue@127.0.0.1',
+      'ip -4 -o addr show scope global',
+    ],
     { env: { SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'force' }, timeoutMs: PATIENCE_SECONDS * 1000 },
   );
   expect(stdout).toContain('10.0.2.');

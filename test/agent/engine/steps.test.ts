@@ -1,9 +1,10 @@
 import { describe, expect, test, vi } from 'vitest';
 
 import { AgentError } from '../../../agent/api/errors.ts';
-import type { StepSpec } from '../../../agent/engine/command-table.ts';
+import type { StepManager, StepSpec } from '../../../agent/engine/command-table.ts';
 import { createRunner } from '../../../agent/engine/runner.ts';
-import { listSteps, stepCommands } from '../../../agent/engine/steps.ts';
+import { listSteps } from '../../../agent/engine/managers.ts';
+import { stepCommands } from '../../../agent/engine/steps.ts';
 import { Failure } from '../../../system/failure.ts';
 
 type Deps = { node: unknown };
@@ -54,10 +55,18 @@ const STEPS: StepSpec<Deps>[] = [
 
 const node = { uuid: 'n-1', properties: { a: 1 } };
 
-function setup() {
+const GENERIC: StepManager<Deps> = {
+  name: 'generic_hardware_manager',
+  version: '1.2',
+  className: 'GenericHardwareManager',
+  support: 1,
+  steps: async () => STEPS,
+};
+
+function setup(managers: readonly StepManager<Deps>[] = [GENERIC]) {
   const cached = vi.fn<(deps: Deps, node: unknown) => void>();
   const runner = createRunner<Deps>({
-    commands: stepCommands(STEPS, cached),
+    commands: stepCommands({ managers: () => managers, cacheNode: cached }),
     deps: { node: undefined },
     signal: new AbortController().signal,
     log: () => undefined,
@@ -180,5 +189,94 @@ describe('execute step', () => {
       'Invalid command parameters: cannot run execute_clean_step: step must be object',
     );
     await expect(runner.execute('clean.execute_clean_step', { step: {}, node, ports: [] })).rejects.toThrow('step');
+  });
+});
+
+describe('steps of several managers', () => {
+  const manager = (
+    name: string,
+    support: number,
+    steps: Record<string, { clean?: number; deploy?: number; run?: StepSpec<Deps>['run'] }>,
+  ): StepManager<Deps> => ({
+    name,
+    version: `v${support}`,
+    className: name,
+    support,
+    steps: async () =>
+      Object.entries(steps).map(([step, { run, ...priorities }]) => ({
+        step,
+        interface: 'deploy',
+        priorities,
+        run: run ?? (async () => `by ${name}`),
+      })),
+  });
+  const incompatible = async () => {
+    throw new AgentError('IncompatibleHardwareMethodError', 'other firmware');
+  };
+  const listed = async (managers: StepManager<Deps>[]) => {
+    const { runner } = setup(managers);
+    const { command_result } = await runner.execute('clean.get_clean_steps', { node, ports: [] });
+    const { clean_steps, hardware_manager_version } = command_result as {
+      clean_steps: Record<string, { step: string }[]>;
+      hardware_manager_version: unknown;
+    };
+    const names = Object.entries(clean_steps).map(([name, steps]) => [name, steps.map(({ step }) => step)]);
+    return { clean_steps: Object.fromEntries(names) as unknown, hardware_manager_version };
+  };
+
+  test('are listed by manager, the best first, with everybody’s version', async () => {
+    expect(await listed([manager('a', 1, { one: { clean: 1 } }), manager('b', 3, { two: { clean: 2 } })])).toEqual({
+      clean_steps: { b: ['two'], a: ['one'] },
+      hardware_manager_version: { a: 'v1', b: 'v3' },
+    });
+  });
+
+  test.each([
+    ['who supports the machine better', [1, 9], [3, 0], 'b'],
+    ['whose priority is higher', [2, 5], [2, 6], 'b'],
+    ['whose name comes first', [2, 5], [2, 5], 'a'],
+  ] as const)('of one name is listed and run that of the manager %s', async (_, [s1, p1], [s2, p2], winner) => {
+    const managers = [manager('b', s2, { same: { clean: p2 } }), manager('a', s1, { same: { clean: p1 } })];
+    expect((await listed(managers)).clean_steps).toEqual({ [winner]: ['same'] });
+    const result = await setup(managers).execute('clean', { step: 'same' });
+    expect(result.command_result).toMatchObject({ clean_result: `by ${winner}` });
+  });
+
+  test('that turn out not to be for this hardware are left to the next manager', async () => {
+    const better = manager('better', 3, { same: { clean: 1, run: incompatible } });
+    const { execute } = setup([manager('plain', 1, { same: { clean: 1 } }), better]);
+    expect((await execute('clean', { step: 'same' })).command_result).toMatchObject({ clean_result: 'by plain' });
+    expect((await setup([better]).execute('clean', { step: 'same' })).command_error).toMatchObject({
+      type: 'HardwareManagerMethodNotFound',
+      details: 'cannot run clean step same: nobody has it for this hardware (better: other firmware)',
+    });
+  });
+
+  test('that fail are not tried with the next', async () => {
+    const broken = manager('broken', 3, {
+      same: { clean: 1, run: () => Promise.reject(new AgentError('BlockDeviceEraseError', 'bad sector')) },
+    });
+    const result = await setup([manager('plain', 1, { same: { clean: 1 } }), broken]).execute('clean', {
+      step: 'same',
+    });
+    expect(result.command_error?.type).toBe('BlockDeviceEraseError');
+  });
+
+  test('a version that one manager has lost is a mismatch', async () => {
+    const { execute } = setup([manager('a', 1, { one: { clean: 1 } })]);
+    const result = await execute('clean', { step: 'one' }, { clean_version: { a: 'v1', b: 'v3' } });
+    expect(result.command_status).toBe('CLEAN_VERSION_MISMATCH');
+  });
+
+  test('a manager whose steps cannot be known fails the listing', async () => {
+    const unknown: StepManager<Deps> = {
+      ...manager('unknown', 2, {}),
+      steps: () => Promise.reject(new AgentError('HardwareManagerConfigurationError', 'no YAML')),
+    };
+    const result = await setup([GENERIC, unknown]).runner.execute('clean.get_clean_steps', { node, ports: [] });
+    expect(result).toMatchObject({
+      command_name: 'clean.get_clean_steps',
+      command_error: { type: 'HardwareManagerConfigurationError', code: 500, details: 'no YAML' },
+    });
   });
 });
