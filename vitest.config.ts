@@ -6,7 +6,11 @@ export default defineConfig({
     projects: [
       {
         // About two minutes: no root, no virtual machine; processes and the network beyond loopback only where a test says so.
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/live/**', 'node_modules/**'] },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/live/**', 'test/interop/*.test.ts', 'node_modules/**'],
+        },
       },
       {
         // Real builds and real virtual machines: one file at a time, because two emulated machines on two cores time out.
@@ -17,6 +21,10 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 1_500_000,
         },
+      },
+      {
+        // A real Ironic drives a virtual machine.
+        test: { name: 'interop', include: ['test/interop/*.test.ts'], fileParallelism: false, testTimeout: 1_800_000 },
       },
     ],
   },

@@ -20,7 +20,7 @@ const CHECKS: readonly { name: string; command: readonly [string, ...string[]] }
 ];
 
 /** Parts of the run in their order; arguments choose some of them. */
-const PARTS = ['checks', 'unit', 'live'];
+const PARTS = ['checks', 'unit', 'live', 'interop'];
 
 /** Runs a tool of node_modules with this very Node: what `#!/usr/bin/env node` finds may be the host's older one. */
 function runTool(name: string, args: readonly string[]): Promise<number> {

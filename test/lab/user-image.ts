@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
 
-import { findMirror, type Mirror } from '../../builder/debian/mirror.ts';
 import type { BuilderHost } from '../../builder/host/door.ts';
 import type { Progress } from '../../cli/progress.ts';
 import type { Tools } from '../../machine/tools.ts';
@@ -13,6 +12,7 @@ import { Failure, reasonOf } from '../../system/failure.ts';
 import { diskLayout, SECTOR_BYTES } from './disk-layout.ts';
 import { labFailure } from './failures.ts';
 import type { Platform } from './platform.ts';
+import { makeRootArchive, shellWord } from './root-archive.ts';
 import { type UserImageRecipe, userImageRecipe } from './user-image-recipe.ts';
 
 export type ImageForm = { path: string; bytes: number; sha256: string; sha512: string };
@@ -38,9 +38,6 @@ export type UserImageOptions = {
   mirror?: readonly string[];
 };
 
-/** What mmdebstrap says of itself may hold a whole script. */
-const LONGEST_STEP = 60;
-
 type Work = UserImageOptions & { recipe: UserImageRecipe; folder: string };
 
 /** Owners and modes are those of the entry, whoever makes the archive. */
@@ -52,45 +49,25 @@ async function writeOverlay(recipe: UserImageRecipe, path: string): Promise<void
   await pipeline(archive, createWriteStream(path));
 }
 
-function sources(mirror: Mirror, release: string): string[] {
-  const security = mirror.security === undefined ? [] : [`deb ${mirror.security} ${release}-security main`];
-  return [`deb ${mirror.main} ${release} main`, ...security];
-}
-
-/** mmdebstrap makes the root tree (in a user namespace when we are not root) and leaves it as one archive. */
-async function makeRootArchive(work: Work): Promise<void> {
+/** The root tree as one archive. */
+async function makeTree(work: Work): Promise<void> {
   const { recipe, folder, host, signal, progress } = work;
-  const mirror = await findMirror(work.mirror ?? []);
   const overlay = join(folder, 'overlay.tar');
-  const args = [
-    ['--mode=auto', '--variant=minbase', '--format=tar', '--aptopt=APT::Install-Recommends "false"'],
-    // A mirror that is behind has lists past their date; the signature is what we rely on.
-    ['--aptopt=Acquire::Check-Valid-Until "false"', `--include=${recipe.packages.join(',')}`],
-    recipe.excluded.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
-    [`--customize-hook=tar-in ${shellWord(overlay)} /`],
-    [`--customize-hook=chroot "$1" sh -c ${shellWord(recipe.finish)}`],
-    [recipe.release, join(folder, 'root.tar'), ...sources(mirror, recipe.release)],
-  ].flat();
   await writeOverlay(recipe, overlay);
-  let step = 'start';
-  const complaints: string[] = [];
-  const onLine = (line: string) => {
-    if (line.startsWith('I: ')) step = line.slice(3);
-    if (line.startsWith('E: ')) complaints.push(line.slice(3));
-    progress.update({ phase: 'install packages', message: step.slice(0, LONGEST_STEP) });
-  };
-  try {
-    await host.run('mmdebstrap', args, { signal, onLine });
-  } catch (error) {
-    signal.throwIfAborted();
-    // Its command line is two screens long; what it complains about is one line.
-    if (complaints.length === 0) throw error;
-    throw labFailure('USER_IMAGE', `mmdebstrap says: ${complaints.join('; ')}`, { cause: error });
-  }
-}
-
-function shellWord(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  await makeRootArchive(join(folder, 'root.tar'), {
+    host,
+    release: recipe.release,
+    packages: recipe.packages,
+    excluded: recipe.excluded,
+    hooks: [
+      `--customize-hook=tar-in ${shellWord(overlay)} /`,
+      `--customize-hook=chroot "$1" sh -c ${shellWord(recipe.finish)}`,
+    ],
+    mirror: work.mirror ?? [],
+    progress,
+    signal,
+    fail: (complaints, cause) => labFailure('USER_IMAGE', `mmdebstrap says: ${complaints}`, { cause }),
+  });
 }
 
 /** The files of the ESP: systemd-boot, its settings, the kernel and its initramfs. */
@@ -201,7 +178,7 @@ async function make(work: Work): Promise<void> {
   };
   // In a namespace of its own mmdebstrap is another user, who has to be able to come this way.
   await chmod(folder, 0o755);
-  await timed('packages', () => makeRootArchive(work));
+  await timed('packages', () => makeTree(work));
   await timed('assemble', () => assemble(work));
   const raw = join(folder, 'user.raw');
   const qcow2 = join(folder, 'user.qcow2');

@@ -11,9 +11,13 @@ function programPath(name: string): string {
   return fileURLToPath(new URL(`../../../bin/${name}.mjs`, import.meta.url));
 }
 
-type Event = { event?: string; message?: string; hint?: string | null; phase?: string } & Record<string, unknown>;
+export type Event = { event?: string; message?: string; hint?: string | null; phase?: string } & Record<
+  string,
+  unknown
+>;
 
-function parseEvent(line: string): Event | undefined {
+/** A line of JSON that one of our programs wrote; undefined when it is none. */
+export function parseEvent(line: string): Event | undefined {
   try {
     const value: unknown = JSON.parse(line);
     return typeof value === 'object' && value !== null ? (value as Event) : undefined;
