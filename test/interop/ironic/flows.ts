@@ -1,6 +1,7 @@
 import type { World } from './world.ts';
 import { deployQcow2, deployRaw, undeploy } from './flows/deploy.ts';
 import { inspect, manage } from './flows/inspect.ts';
+import { rescue } from './flows/rescue.ts';
 import { clean } from './flows/clean.ts';
 
 /** What a flow found out, for the report. */
@@ -43,6 +44,12 @@ export const FLOWS = {
     proves:
       'a qcow2 with more virtual size than the machine has memory; the system on it boots, has its config drive and answers over SSH',
     run: deployQcow2,
+  },
+  rescue: {
+    from: 'active',
+    to: 'active',
+    proves: 'the rescue user is let in with the password, sees the disk, and the system comes back afterwards',
+    run: rescue,
   },
   undeploy: {
     from: 'active',

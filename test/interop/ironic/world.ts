@@ -29,6 +29,8 @@ export type World = {
   machine: Machine;
   disks: readonly MachineDisk[];
   key: SshKey;
+  /** What was deployed last. */
+  deployed: { hostname: string };
   /** Only when the wire is recorded. */
   recorder: Recorder | undefined;
   /** Versions of what took part, for the report. */
@@ -180,6 +182,7 @@ export async function openWorld(
     machine,
     disks,
     key,
+    deployed: { hostname: '' },
     recorder,
     versions: await readVersions(tree.root, door),
   };

@@ -15,7 +15,7 @@ const WHO_ARE_YOU =
   'hostname; disk=$(lsblk -ndo PKNAME "$(findmnt -no SOURCE /)"); lsblk -dno SERIAL "/dev/$disk"; ls -d /sys/firmware/efi';
 
 /** Logs in to the system that was deployed. @returns what it says of itself */
-export async function logIn({ run, signal, key }: World, hostname: string): Promise<Facts> {
+export async function logIn({ run, signal, key, deployed: { hostname } }: World): Promise<Facts> {
   const target = { port: PORTS.ssh, user: USER_NAME, key };
   const answer = await sshWhenReady(target, WHO_ARE_YOU, { run, signal, timeoutSeconds: SSH_TIMEOUT_SECONDS });
   const [name, disk, firmware] = answer.trim().split('\n');
@@ -28,6 +28,7 @@ export async function logIn({ run, signal, key }: World, hostname: string): Prom
 async function deploy(world: World, form: ImageForm, format: 'qcow2' | 'raw'): Promise<Facts> {
   const { client, plan, key } = world;
   const hostname = `interop-${format}`;
+  world.deployed.hostname = hostname;
   const info = {
     image_source: `${IMAGES}/given/user.${format}`,
     image_disk_format: format,
@@ -40,7 +41,7 @@ async function deploy(world: World, form: ImageForm, format: 'qcow2' | 'raw'): P
   const configDrive = { meta_data: { hostname, public_keys: { interop: key.publicText } } };
   await client.run('node', 'deploy', NODE, '--config-drive', JSON.stringify(configDrive), ...PATIENCE);
   await mustBeIn(world, 'active');
-  const system = await logIn(world, hostname);
+  const system = await logIn(world);
   return {
     ...system,
     imageBytes: form.bytes,

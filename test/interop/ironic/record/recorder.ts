@@ -10,7 +10,7 @@ import { type Exchange, withoutSecrets } from './wire.ts';
 const HEARTBEAT = /^\/v1\/heartbeat\//;
 
 export type Recorder = AsyncDisposable & {
-  /** Begins a flow: its exchanges count from now. */
+  /** Begins a flow: what was said before is forgotten. */
   begin: () => void;
   /** @returns what was said since, in the order of its beginnings, without secrets */
   take: () => Exchange[];
@@ -32,7 +32,7 @@ type Beat = { callback_url?: unknown; agent_verify_ca?: unknown };
  * conductor sees a change exactly where there was one.
  */
 export async function startRecorder(): Promise<Recorder> {
-  let start = performance.now();
+  const start = performance.now();
   let exchanges: Exchange[] = [];
   const now = () => Math.round(performance.now() - start) / 1000;
   const tell = (exchange: Exchange) => void exchanges.push(exchange);
@@ -66,11 +66,13 @@ export async function startRecorder(): Promise<Recorder> {
   await listen(toAgent, PORTS.recordedAgent);
   return {
     begin: () => {
-      start = performance.now();
       exchanges = [];
     },
     take: () => {
-      const said = withoutSecrets(exchanges.toSorted((a, b) => a.at - b.at));
+      const inOrder = exchanges.toSorted((a, b) => a.at - b.at);
+      const first = inOrder[0]?.at ?? 0;
+      const since = (at: number) => Math.round((at - first) * 1000) / 1000;
+      const said = withoutSecrets(inOrder.map((one) => ({ ...one, at: since(one.at) })));
       exchanges = [];
       return said;
     },

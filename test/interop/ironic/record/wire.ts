@@ -3,7 +3,7 @@
  * parsed JSON, or null where there was none.
  */
 export type Exchange = {
-  /** Seconds since the flow began. */
+  /** Seconds since the flow's first one. */
   at: number;
   /** Who asked. */
   from: 'agent' | 'conductor';
