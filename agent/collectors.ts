@@ -76,6 +76,12 @@ export const COLLECTORS: readonly CollectorSpec[] = [
     run: ({ os }) => collectUsbDevices(os),
   },
   {
+    name: 'lldp',
+    adds: ['lldp_raw'],
+    summary: 'what the switch at each network card says of itself and the port; listened for once, from the start',
+    run: async ({ hardware }) => ({ lldp_raw: await hardware.network.lldp() }),
+  },
+  {
     name: 'extra-hardware',
     adds: ['data'],
     summary: 'what `hardware-detect` prints, where the ramdisk has it',

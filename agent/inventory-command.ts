@@ -1,5 +1,8 @@
+import { PARAMETERS } from './config/config.ts';
 import { parseKernelParameters } from './config/kernel-parameters.ts';
 import type { Inventory } from './api/inventory.ts';
+import { detectBmc } from './hardware/bmc.ts';
+import { describeInterfaces } from './hardware/interfaces.ts';
 import { collectInventory } from './hardware/inventory.ts';
 import { systemOs } from './os/system.ts';
 
@@ -34,7 +37,10 @@ export async function showInventory(options: {
 }): Promise<number> {
   const os = systemOs();
   const parameters = parseKernelParameters((await os.files.read('/proc/cmdline')) ?? '');
-  const inventory = await collectInventory(os, parameters.get('BOOTIF'));
+  const inventory = await collectInventory(os, parameters.get('BOOTIF'), {
+    interfaces: () => describeInterfaces(os, { ignoredMacs: PARAMETERS.ignoredMacs.default }),
+    bmc: () => detectBmc({ os, loadModules: false, log: () => undefined }),
+  });
   options.stdout.write(options.json ? `${JSON.stringify(inventory, null, 1)}\n` : describeInventory(inventory));
   return 0;
 }

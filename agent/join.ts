@@ -1,5 +1,6 @@
 import type { Lookup } from './api/ironic.ts';
 import { collectSystemLogs } from './commands/logs.ts';
+import { waitForDhcp } from './dhcp-wait.ts';
 import { inspectionData } from './inspection-data.ts';
 import type { IronicClient } from './ironic/client.ts';
 import { inspectionUrls, postInspection } from './ironic/inspection.ts';
@@ -31,6 +32,7 @@ export function wantsInspection({ config, store }: AgentParts): boolean {
  */
 export async function inspect(parts: AgentParts): Promise<string | undefined> {
   const { config, console, hardware, os, store, signal } = parts;
+  await waitForDhcp(parts);
   for (;;) {
     console.status({ state: 'inspecting this machine' });
     const payload = await inspectionData(config.inspectionCollectors, {

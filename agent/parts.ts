@@ -5,11 +5,13 @@ import type { AgentConfig } from './config/config.ts';
 import type { AgentConsole } from './console.ts';
 import type { CommandSpec } from './engine/command-table.ts';
 import type { Http } from './ironic/http.ts';
+import type { Network } from './network.ts';
 import type { AgentOs } from './os/door.ts';
 import type { StateStore } from './state.ts';
 
 /** What the agent knows of the machine; each call looks anew. */
 export type Hardware = {
+  network: Network;
   inventory: () => Promise<Inventory>;
   /** MACs of the network interfaces that Ironic may know. */
   macs: () => Promise<string[]>;

@@ -4,18 +4,21 @@ import { type AgentConfig, makeConfig } from './config/config.ts';
 import { parseKernelParameters } from './config/kernel-parameters.ts';
 import { createConsole } from './console.ts';
 import { collectInventory, findRootDisk } from './hardware/inventory.ts';
-import { describeInterfaces } from './hardware/interfaces.ts';
 import { createHttp } from './ironic/http.ts';
+import { createNetwork, type Network } from './network.ts';
 import type { AgentOs } from './os/door.ts';
 import { systemOs } from './os/system.ts';
 import type { Hardware } from './parts.ts';
 import { openState, STATE_DIRECTORY } from './state.ts';
 
 /** The machine itself. */
-export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterface'>): Hardware {
+export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterface'>, network: Network): Hardware {
   return {
-    inventory: () => collectInventory(os, config.bootInterface),
-    macs: async () => (await describeInterfaces(os)).map((nic) => nic.mac_address).filter((mac) => mac !== ''),
+    network,
+    inventory: () =>
+      collectInventory(os, config.bootInterface, { interfaces: network.settledInterfaces, bmc: network.bmc }),
+    // A VLAN has the MAC of what it is on.
+    macs: async () => [...new Set((await network.interfaces()).map((nic) => nic.mac_address))],
     rootDisk: (node) => findRootDisk(os, node),
   };
 }
@@ -42,7 +45,11 @@ export async function startAgent(options: {
     config,
     store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY),
     commands: COMMANDS,
-    hardware: realHardware(os, config),
+    hardware: realHardware(
+      os,
+      config,
+      createNetwork({ os, config, inRamdisk: options.inRamdisk, log: console.log, signal: options.signal }),
+    ),
     console,
     http: createHttp({
       insecure: config.insecure,

@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+
 import { reasonOf } from '../system/failure.ts';
 import type { Node } from './api/command.ts';
 import { isLinkLocal } from './ironic/address.ts';
@@ -6,12 +8,24 @@ import type { AgentParts } from './parts.ts';
 const NETWORK_WAIT_SECONDS = 60;
 const POLL_MS = 250;
 
+/** Families of addresses that a machine needs to talk to one of these URLs; a name may be either. */
+function usefulFamilies(urls: readonly string[]): Set<4 | 6> {
+  const hosts = urls.flatMap((url) => (URL.canParse(url) ? [new URL(url).hostname] : []));
+  const families = hosts.flatMap((host): (4 | 6)[] => (host.startsWith('[') ? [6] : isIPv4(host) ? [4] : [4, 6]));
+  return new Set(families.length > 0 ? families : [4, 6]);
+}
+
 /** What is missing of the network; undefined when there is an interface and a machine elsewhere could be talked to. */
-async function missingNetwork({ os, hardware }: AgentParts): Promise<string | undefined> {
+async function missingNetwork({ os, hardware, config }: AgentParts): Promise<string | undefined> {
   const macs = await hardware.macs();
   if (macs.length === 0) return 'a network interface (is its driver in this ramdisk?)';
-  const isUsable = os.addresses().some(({ address, internal }) => !internal && !isLinkLocal(address));
-  return isUsable ? undefined : 'an address from DHCP (is the cable in, and is this the right VLAN?)';
+  hardware.network.start();
+  const families = usefulFamilies([...config.apiUrls, ...config.inspectionCallbackUrls]);
+  const isUsable = os
+    .addresses()
+    .some(({ address, family, internal }) => !internal && !isLinkLocal(address) && families.has(family));
+  const kind = families.size === 2 ? 'address' : families.has(6) ? 'IPv6 address' : 'IPv4 address';
+  return isUsable ? undefined : `an ${kind} from DHCP (is the cable in, and is this the right VLAN?)`;
 }
 
 /** Waits for a network interface and its address; without them the agent goes on after a minute and says what is missing. */

@@ -23,14 +23,14 @@ export const DiskSchema = Type.Object({
 });
 export type Disk = Static<typeof DiskSchema>;
 
-/** `speed_mbps` is megabits a second; vendor and product are hexadecimal PCI ids with 0x. */
+/** `speed_mbps` is megabits a second; vendor and product are hexadecimal PCI ids with 0x; `lldp` has types and hexadecimal values. */
 export const InterfaceSchema = Type.Object({
   name: Type.String(),
   mac_address: Type.String(),
   ipv4_address: text,
   ipv6_address: text,
   has_carrier: nullable(Type.Boolean()),
-  lldp: Type.Null(),
+  lldp: nullable(Type.Array(Type.Tuple([Type.Integer(), Type.String()]))),
   vendor: text,
   product: text,
   client_id: text,

@@ -9,6 +9,7 @@ import {
   type ParameterSpec,
   port,
   readBoolean,
+  readList,
   seconds,
 } from './values.ts';
 
@@ -124,6 +125,19 @@ export const MACHINE_PARAMETERS = {
     help: 'VLANs to bring up: `eth0.100`, or `eth0` and `all` for those that LLDP names',
     needs: 'a comma list of interfaces',
     default: [],
+  },
+  /**
+   * IPA ignores fa: since 12.0, without a way to say otherwise: network cards that some BMCs show over USB have such addresses, often
+   * the same on many machines. OpenStack's virtual machines have fa:16:3e:, which is no BMC's: theirs are told.
+   */
+  ignoredMacs: {
+    read: (text: string) => (lowerWord(text) === 'none' ? [] : readList(text).map(lowerWord)),
+    schema: Type.Array(Type.String({ pattern: '^!?[0-9a-f]{1,2}(:[0-9a-f]{2})*:?$' })),
+    parameter: 'ingot-ignored-macs',
+    option: 'ingot_ignored_macs',
+    help: 'MACs that Ironic is not told, by how they begin; `!` before one: those are told all the same; `none`: all are told',
+    needs: 'a comma list of beginnings of MACs, or none,',
+    default: ['fa:', '!fa:16:3e:'],
   },
   skipBmcDetect: {
     ...flag,

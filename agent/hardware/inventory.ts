@@ -1,20 +1,30 @@
 import type { Node } from '../api/command.ts';
-import type { Disk, Inventory } from '../api/inventory.ts';
+import type { Disk, Inventory, NetworkInterface } from '../api/inventory.ts';
 import type { AgentOs } from '../os/door.ts';
 import { describeCpu } from './cpu.ts';
+import { type Bmc, NO_BMC } from './bmc.ts';
 import { describeMemory, describeSystem } from './dmi.ts';
 import { listDisks } from './disks.ts';
 import { describeInterfaces, macOfBootInterface } from './interfaces.ts';
 import { chooseRootDisk } from './root-disk.ts';
 
+/** Where the inventory's network part comes from. */
+export type NetworkSources = { interfaces: () => Promise<NetworkInterface[]>; bmc: () => Promise<Bmc> };
+
 /**
  * What the machine is, collected anew at every call (agent-protocol H.2).
  * @param bootInterface the kernel parameter BOOTIF as it is
+ * @param network interfaces as they are, and no BMC, unless said
  * @throws Failure or AgentError when lsblk or lscpu cannot be read
  */
-export async function collectInventory(os: AgentOs, bootInterface: string | undefined): Promise<Inventory> {
-  const [interfaces, cpu, disks, memory, systemVendor, isUefi] = await Promise.all([
-    describeInterfaces(os),
+export async function collectInventory(
+  os: AgentOs,
+  bootInterface: string | undefined,
+  network: NetworkSources = { interfaces: () => describeInterfaces(os), bmc: async () => NO_BMC },
+): Promise<Inventory> {
+  const [interfaces, bmc, cpu, disks, memory, systemVendor, isUefi] = await Promise.all([
+    network.interfaces(),
+    network.bmc(),
     describeCpu(os),
     listDisks(os),
     describeMemory(os),
@@ -26,9 +36,7 @@ export async function collectInventory(os: AgentOs, bootInterface: string | unde
     cpu,
     disks: disks.map(({ disk }) => disk),
     memory,
-    // Ironic takes null for "no BMC found"; reading it in-band comes with IPMI support.
-    bmc_address: null,
-    bmc_v6address: null,
+    ...bmc,
     system_vendor: systemVendor,
     boot: { current_boot_mode: isUefi ? 'uefi' : 'bios', pxe_interface: macOfBootInterface(bootInterface) },
     hostname: os.hostname(),

@@ -1,4 +1,4 @@
-import type { Run } from '../../system/run.ts';
+import type { Run, RunBytes } from '../../system/run.ts';
 
 /** A disk or partition, or in tests a regular file of the disk's size, opened for one purpose. Never grown, never truncated. */
 export type BlockDevice = {
@@ -51,6 +51,8 @@ export type Clock = {
 /** Everything the agent may ask of the machine it runs on. The real one is `system.ts`; tests hand in recorded answers. */
 export type AgentOs = {
   run: Run;
+  /** For programs whose output is no text. */
+  runBytes: RunBytes;
   files: SystemFiles;
   clock: Clock;
   addresses: () => NetworkAddress[];

@@ -1,7 +1,7 @@
 import { hostname, networkInterfaces, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { systemRun } from '../../system/run.ts';
+import { systemRun, systemRunBytes } from '../../system/run.ts';
 import { openBlockDevice } from './block-device.ts';
 import type { AgentOs, Clock, NetworkAddress } from './door.ts';
 import { systemFiles } from './files.ts';
@@ -37,6 +37,7 @@ function addresses(): NetworkAddress[] {
 export function systemOs(): AgentOs {
   return {
     run: systemRun,
+    runBytes: systemRunBytes,
     files: systemFiles,
     clock: systemClock,
     addresses,

@@ -4,14 +4,14 @@ import { type CollectorParts, type CollectorSpec, COLLECTORS } from '../../agent
 import { makeConfig } from '../../agent/config/config.ts';
 import { inspectionData } from '../../agent/inspection-data.ts';
 import { fakeOs, fakeRun } from '../fakes/agent-os.ts';
-import { DISK, INVENTORY } from '../fakes/agent-parts.ts';
+import { DISK, INVENTORY, NETWORK } from '../fakes/agent-parts.ts';
 
 function parts(changes: Partial<CollectorParts> = {}): Omit<CollectorParts, 'names'> & { lines: string[] } {
   const lines: string[] = [];
   return {
     os: fakeOs(),
     config: makeConfig(new Map()),
-    hardware: { inventory: async () => INVENTORY, macs: async () => [], rootDisk: async () => DISK },
+    hardware: { network: NETWORK, inventory: async () => INVENTORY, macs: async () => [], rootDisk: async () => DISK },
     logs: async () => `logs after ${lines.length} lines`,
     log: (line) => lines.push(line),
     signal: new AbortController().signal,

@@ -58,6 +58,21 @@ describe('the network', () => {
     expect(output()).toContain('waiting for an address from DHCP');
   });
 
+  test('that has only an address of a family that no URL has is waited for', async () => {
+    const four: NetworkAddress = { ...routed, address: '192.0.2.4', family: 4 };
+    let calls = 0;
+    const { parts, clock, output } = await setup({
+      cmdline: 'ipa-api-url=http://192.0.2.1:6385',
+      addresses: () => (++calls < 4 ? [lo, routed] : [lo, routed, four]),
+    });
+    await waitForNetwork(parts);
+    expect(clock.sleeps).toHaveLength(3);
+    expect(output()).toContain('waiting for an IPv4 address');
+    const either = await setup({ cmdline: 'ipa-api-url=http://192.0.2.1:6385,http://[fd00::2]:6385' });
+    await waitForNetwork(either.parts);
+    expect(either.clock.sleeps).toEqual([]);
+  });
+
   test('that never comes is told of after a minute, and the agent goes on', async () => {
     const { parts, clock, output } = await setup({ macs: [] });
     await waitForNetwork(parts);

@@ -51,6 +51,7 @@ export function fakeRun(answers: Readonly<Record<string, string | Error>> = {}):
 export function fakeOs(parts: Partial<AgentOs> = {}): AgentOs {
   return {
     run: fakeRun(),
+    runBytes: () => Promise.reject(new Error('this machine has no programs whose output is no text')),
     files: memoryFiles(),
     clock: fakeClock(),
     addresses: () => [

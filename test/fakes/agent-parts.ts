@@ -4,6 +4,7 @@ import { makeConfig } from '../../agent/config/config.ts';
 import { parseKernelParameters } from '../../agent/config/kernel-parameters.ts';
 import { createConsole } from '../../agent/console.ts';
 import { createHttp } from '../../agent/ironic/http.ts';
+import type { Network } from '../../agent/network.ts';
 import type { AgentOs } from '../../agent/os/door.ts';
 import { systemFiles } from '../../agent/os/files.ts';
 import type { AgentParts } from '../../agent/parts.ts';
@@ -62,6 +63,15 @@ export const INVENTORY: Inventory = {
   hostname: 'rack-1',
 };
 
+/** A network that is as the inventory has it, with nothing to wait for. */
+export const NETWORK: Network = {
+  interfaces: async () => INVENTORY.interfaces,
+  settledInterfaces: async () => INVENTORY.interfaces,
+  lldp: async () => ({}),
+  bmc: async () => ({ bmc_address: null, bmc_v6address: null }),
+  start: () => undefined,
+};
+
 /** An agent whose network is real loopback and whose machine is not; `output` is its console. */
 export async function fakeParts(options: {
   cmdline: string;
@@ -85,6 +95,7 @@ export async function fakeParts(options: {
     store: await openState(systemFiles, options.stateDirectory),
     commands: options.commands ?? [],
     hardware: {
+      network: NETWORK,
       inventory: async () => INVENTORY,
       macs: async () => [MAC],
       rootDisk: async () => DISK,

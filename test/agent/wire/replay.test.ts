@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { runAgent } from '../../../agent/agent.ts';
 import { COMMANDS } from '../../../agent/commands/table.ts';
+import { makeConfig } from '../../../agent/config/config.ts';
+import { createNetwork } from '../../../agent/network.ts';
 import type { AgentOs } from '../../../agent/os/door.ts';
 import type { AgentParts } from '../../../agent/parts.ts';
 import { realHardware } from '../../../agent/start.ts';
@@ -85,12 +87,21 @@ function news({ differences }: Pick<Replay, 'differences'>): string[] {
 
 const clock = () => fastClock(100);
 
+const ownNetwork = (os: AgentOs) =>
+  createNetwork({
+    os,
+    config: makeConfig(new Map()),
+    inRamdisk: false,
+    log: () => undefined,
+    signal: new AbortController().signal,
+  });
+
 describe('what ironic-python-agent and Ironic 29 said to each other, said to this agent', () => {
   test('inspection', async () => {
     const exchanges = recording('ipa-inspection');
     const os = { ...machineOs('qemu-q35-trixie'), clock: clock() };
     const url = `ipa-inspection-callback-url=${ironic.url}/v1/continue_inspection`;
-    await start(`${url} ${requestId(exchanges)}`, os, realHardware(os, { bootInterface: undefined }));
+    await start(`${url} ${requestId(exchanges)}`, os, realHardware(os, { bootInterface: undefined }, ownNetwork(os)));
     expect(news(await replay(exchanges, ironic, () => false))).toEqual([]);
   });
 
