@@ -11,7 +11,6 @@ export const interopFailure = defineFailures({
   },
   CLIENT: { message: (detail) => `the client says: ${detail}` },
   NODE_STATE: { message: (detail) => `the node is not as it should be: ${detail}` },
-  FLOW: { message: (detail) => `cannot finish the flow ${detail}` },
   CELL: {
     message: (detail) => `cannot run in namespaces of its own: ${detail}`,
     hint: 'the log lines above say what failed in there',

@@ -8,7 +8,6 @@ import { reasonOf } from '../../../system/failure.ts';
 import { systemRun, systemStart } from '../../../system/run.ts';
 import { createSteps } from '../../lab/demo/steps.ts';
 import { watched } from './client.ts';
-import { interopFailure } from './failures.ts';
 import { type FlowName, FLOWS } from './flows.ts';
 import { FILES, type Plan } from './plan.ts';
 import type { InteropReport } from './report.ts';
@@ -57,7 +56,7 @@ async function inside({ argv, stderr, signal }: Program): Promise<number> {
         if (opened.recorder) await writeWire(plan, flow, opened.recorder.take());
       } catch (error) {
         report.flows.push({ flow, result: 'failed', seconds: seconds(), facts: {}, error: reasonOf(error) });
-        throw interopFailure('FLOW', `${flow}: ${reasonOf(error)}`, { cause: error });
+        throw error;
       }
     }
   } catch (error) {
