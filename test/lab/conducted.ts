@@ -65,6 +65,14 @@ export type ConductedOptions = {
   folder: string;
   /** More kernel parameters. */
   parameters: readonly string[];
+  /** The machine's memory, asked for at each start; 1024 unless said. */
+  memoryMiB?: () => number;
+  /** Where the conductor listens, and where the machine finds it if something stands in between; free ports unless said. */
+  ports?: { conductor: number; public: number };
+  /** More options of `ingot conductor`. */
+  conductorOptions?: readonly string[];
+  /** The machine goes off when it is switched off, and starts anew for each flow. */
+  powerCycles?: boolean;
   progress: Progress;
   signal: AbortSignal;
 };
@@ -121,8 +129,9 @@ export async function conductMachine(options: ConductedOptions): Promise<Conduct
   const tools = await qemuTools(host, row, { progress, signal, more: [IPXE_PACKAGE] });
   const probe = { tools, machine: row, start: host.start, signal };
   const { acceleration } = await chooseAcceleration(`${ramdisk}.kernel`, host.cache, probe);
-  const [conductorPort = 0, agentPort = 0, sshPort = 0] = await freePorts(3);
-  const publicUrl = `http://${HOST_SEEN_BY_GUEST}:${conductorPort}`;
+  const [freePort = 0, agentPort = 0, sshPort = 0] = await freePorts(3);
+  const { ports = { conductor: freePort, public: freePort }, memoryMiB = () => 1024 } = options;
+  const publicUrl = `http://${HOST_SEEN_BY_GUEST}:${ports.public}`;
   const machine = await createMachine({
     tools,
     machine: row,
@@ -132,7 +141,9 @@ export async function conductMachine(options: ConductedOptions): Promise<Conduct
     name: arch,
     uuid: randomUUID(),
     mac: CONDUCTED_MAC,
-    memoryMiB: 1024,
+    get memoryMiB() {
+      return memoryMiB();
+    },
     cpus: 2,
     disks: await makeDisks(folder),
     forwards: [
@@ -142,13 +153,16 @@ export async function conductMachine(options: ConductedOptions): Promise<Conduct
     netboot: await prepareNetboot(join(folder, 'tftp'), tools, row, publicUrl),
   });
   cleanup.defer(() => machine.close());
-  const bmc = await startBmc(new Map([[arch, stayingOn(machine)]]), { username: 'admin', password: 'x' });
+  const bmc = await startBmc(new Map([[arch, options.powerCycles ? machine : stayingOn(machine)]]), {
+    username: 'admin',
+    password: 'x',
+  });
   cleanup.defer(() => bmc.close());
   const conductor = await startConductor(
     [
-      ['--port', String(conductorPort), '--state-dir', join(folder, 'conductor'), '--public-url', publicUrl],
+      ['--port', String(ports.conductor), '--state-dir', join(folder, 'conductor'), '--public-url', publicUrl],
       ['--deploy-kernel', `${ramdisk}.kernel`, '--deploy-ramdisk', `${ramdisk}.initramfs`],
-      ['--kernel-append', `nomodeset console=tty0 console=${row.console}`],
+      ['--kernel-append', `nomodeset console=tty0 console=${row.console}`, ...(options.conductorOptions ?? [])],
     ].flat(),
     { start: host.start, log: join(folder, 'conductor.log'), signal },
   );

@@ -1,0 +1,8 @@
+import { defineFailures } from '../system/failure.ts';
+
+export const benchFailure = defineFailures({
+  PEER_RAMDISK: {
+    message: (detail) => `cannot make the ramdisk with ironic-python-agent: ${detail}`,
+    hint: 'the mirror must carry Debian trixie; as an ordinary user, mmdebstrap needs the package uidmap',
+  },
+});
