@@ -29,6 +29,9 @@ test('a stock Ironic inspects, cleans and deploys a machine with 1 GiB, and the 
     );
     expect(report.versions['ironic-common']).toMatch(/\d/);
     expect(report.flows.at(-1)?.facts).toMatchObject({ hostname: 'interop-qcow2', rootDisk: 'LAB-NVME-2' });
+    // As Ironic's own default demands.
+    for (const { flow, facts } of report.flows.filter((one) => /clean|deploy/.test(one.flow)))
+      expect([flow, facts['agentUrls']]).toEqual([flow, expect.stringMatching(/^https:/)]);
     // Nothing stays behind: no process, and no mount (which would keep the folder from going).
     expect(await processesNaming(folder)).toEqual([]);
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(folder);

@@ -59,17 +59,24 @@ export function createClient(tree: Tree, { run, signal }: { run: Run; signal: Ab
   };
 }
 
-/** Shows the node's state while `work` goes on. */
-export async function watched<T>(progress: Progress, serial: () => string, work: () => Promise<T>): Promise<T> {
+/** Shows the node's state, and tells it, while `work` goes on. */
+export async function watched<T>(
+  progress: Progress,
+  serial: () => string,
+  observe: (node: NodeView) => void,
+  work: () => Promise<T>,
+): Promise<T> {
   const stop = new AbortController();
   const watch = async () => {
     while (!stop.signal.aborted) {
       const node = await nodeView();
-      if (node !== undefined)
+      if (node !== undefined) {
+        observe(node);
         progress.update({
           phase: node.provision_state,
           message: `${node.power_state ?? '-'}  ${serial().slice(0, 70)}`,
         });
+      }
       await sleep(1000, undefined, { signal: stop.signal }).catch(() => undefined);
     }
   };

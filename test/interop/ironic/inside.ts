@@ -1,5 +1,5 @@
 /** The part that runs in namespaces of its own; `cell.ts` starts it, with the path of a plan. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { type Program, runProgram } from '../../../cli/program.ts';
@@ -7,7 +7,7 @@ import { createProgress } from '../../../cli/progress.ts';
 import { reasonOf } from '../../../system/failure.ts';
 import { systemRun, systemStart } from '../../../system/run.ts';
 import { createSteps } from '../../lab/demo/steps.ts';
-import { watched } from './client.ts';
+import { type NodeView, watched } from './client.ts';
 import { type FlowName, FLOWS } from './flows.ts';
 import { FILES, type Plan } from './plan.ts';
 import type { InteropReport } from './report.ts';
@@ -29,7 +29,6 @@ async function inside({ argv, stderr, signal }: Program): Promise<number> {
   let world: World | undefined;
   const steps = createSteps(progress, signal, () => world?.machine.serial.tail(CONSOLE_LINES) ?? []);
   await using cleanup = new AsyncDisposableStack();
-  cleanup.defer(() => rm(join(plan.folder, 'given'), { recursive: true, force: true }).catch(() => undefined));
   const report: InteropReport = {
     result: 'passed',
     versions: {},
@@ -50,8 +49,13 @@ async function inside({ argv, stderr, signal }: Program): Promise<number> {
       const seconds = () => Math.round((performance.now() - start) / 100) / 10;
       opened.recorder?.begin();
       try {
+        const urls = new Set<string>();
+        const observe = ({ driver_internal_info: { agent_url: url } }: NodeView) => {
+          if (typeof url === 'string') urls.add(url);
+        };
         const work = () => FLOWS[flow].run(opened);
-        const facts = await steps.run(flow, (own) => watched(own, lastLine, work));
+        const found = await steps.run(flow, (own) => watched(own, lastLine, observe, work));
+        const facts = { ...found, agentUrls: [...urls].join(' ') };
         report.flows.push({ flow, result: 'passed', seconds: seconds(), facts });
         if (opened.recorder) await writeWire(plan, flow, opened.recorder.take());
       } catch (error) {

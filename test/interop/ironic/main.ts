@@ -91,7 +91,7 @@ async function runFlows(run: Run): Promise<void> {
   try {
     await runInside(planFile, { host, progress, signal });
   } finally {
-    await removeTree(host, join(folder, FILES.tree));
+    for (const name of [FILES.tree, FILES.given]) await removeTree(host, join(folder, name));
   }
 }
 

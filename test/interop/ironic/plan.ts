@@ -26,6 +26,8 @@ export const FILES = {
   report: 'report.json',
   /** Ironic's tree, unpacked. */
   tree: 'ironic-tree',
+  /** Where images and ramdisk are mounted for the web server. */
+  given: 'given',
   machine: 'machine',
   wire: 'wire',
   ironicLog: 'ironic.log',

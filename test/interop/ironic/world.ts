@@ -141,7 +141,7 @@ export async function openWorld(
   const { signal } = door;
   const row = findQemuMachine(plan.arch);
   if (row === undefined) throw machineFailure('NO_MACHINE', plan.arch);
-  const images = join(plan.folder, 'given');
+  const images = join(plan.folder, FILES.given);
   const logs = join(plan.folder, FILES.logs);
   await mkdir(logs, { recursive: true });
   const tree = await step('unpack Ironic', async () => {
