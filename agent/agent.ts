@@ -1,5 +1,6 @@
-import type { Lookup } from './api/ironic.ts';
 import { AGENT_VERSION } from './api/version.ts';
+import { describeKey, showSetting } from './config/describe.ts';
+import { applyLookup, type Overrides } from './config/overrides.ts';
 import { createIronicClient } from './ironic/client.ts';
 import { RESCUED_MARK } from './commands/departures.ts';
 import { inspect, join, wantsInspection } from './join.ts';
@@ -8,12 +9,15 @@ import type { AgentParts } from './parts.ts';
 import { serve } from './serve.ts';
 import { waitForDisks, waitForever, waitForNetwork } from './wait.ts';
 
-/** Settings that Ironic hands out with the node and that outrank the kernel's parameters. */
-function applyLookup({ config, console }: AgentParts, lookup: Lookup): void {
-  const minVersion = (lookup.config as Record<string, unknown>)['tls_min_version'];
-  if (minVersion !== '1.2' && minVersion !== '1.3') return;
-  config.tlsMinVersion = minVersion;
-  console.debug(`TLS ${minVersion} or later, as Ironic wants it`);
+/** What a server changed is said, and kept for `ingot-agent config`. */
+async function tellOverrides({ console, store }: AgentParts, by: string, made: Overrides): Promise<void> {
+  for (const problem of made.problems) console.log(`${by}: ${problem}`);
+  const changes = Object.entries(made.changed);
+  if (changes.length === 0) return;
+  const lines = changes.map(([key, value]) => `${describeKey(key)}=${showSetting(key, value)}`);
+  console.log(`${by} sets ${lines.join(', ')}`);
+  const overrides = Object.fromEntries(changes.map(([key, value]) => [key, { value, by }]));
+  await store.update({ overrides: { ...store.state().overrides, ...overrides } });
 }
 
 /**
@@ -23,6 +27,7 @@ function applyLookup({ config, console }: AgentParts, lookup: Lookup): void {
 export async function runAgent(parts: AgentParts): Promise<void> {
   const { config, console, os, signal, store } = parts;
   console.addSecret(config.agentToken);
+  console.addSecret(config.imageServerPassword);
   console.addSecret(store.state().token);
   console.status({ name: `${os.hostname()} (ingot-agent ${AGENT_VERSION})`, state: 'starting' });
   if (await os.files.exists(RESCUED_MARK)) {
@@ -61,7 +66,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   });
   const joined = await join(parts, ironic, nodeUuid);
   if (joined === undefined) return waitForever(parts);
-  applyLookup(parts, joined.lookup);
+  await tellOverrides(parts, 'Ironic', applyLookup(config, joined.lookup.config));
   // Again with the node's hints: the disk that they name may be the slowest of all.
   const ready = disks.then(() => waitForDisks(parts, joined.lookup.node));
   ready.catch(() => undefined);

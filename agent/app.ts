@@ -5,19 +5,13 @@ import { addRoutes, LONGEST_BODY, type RoutesOptions } from './routes/routes.ts'
 
 export type AppOptions = RoutesOptions & {
   /** PEM texts; without it the API is plain HTTP. */
-  tls?: { certificate: string; key: string; minVersion: '1.2' | '1.3' };
+  tls?: { certificate: string; key: string; minVersion: 'TLSv1.2' | 'TLSv1.3'; ciphers?: string };
 };
 
 /** The agent's HTTP server, not yet listening. */
 export function createApp(options: AppOptions): FastifyInstance {
-  const https =
-    options.tls === undefined
-      ? null
-      : {
-          cert: options.tls.certificate,
-          key: options.tls.key,
-          minVersion: options.tls.minVersion === '1.3' ? ('TLSv1.3' as const) : ('TLSv1.2' as const),
-        };
+  const { certificate, key, ...limits } = options.tls ?? {};
+  const https = options.tls === undefined ? null : { cert: certificate, key, ...limits };
   const app = Fastify({
     https,
     bodyLimit: LONGEST_BODY,

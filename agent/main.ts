@@ -19,13 +19,16 @@ const OPTIONS = {
     placeholder: 'DIR',
     help: 'where token, certificate and history of this boot are kept',
   },
-  json: { type: 'boolean', help: 'inventory as JSON' },
+  json: { type: 'boolean', help: 'inventory or configuration as JSON' },
   help: { type: 'boolean', short: 'h', help: 'show this help' },
   version: { type: 'boolean', help: 'show the version' },
 } as const satisfies OptionTable;
 
+const COMMANDS = ['inventory', 'config'];
+
 const HELP = `ingot-agent [--standalone]: inspects, erases and images the machine that it runs on, for Ironic
 ingot-agent inventory [--json]: shows what the machine is
+ingot-agent config [--json]: shows what the agent goes by, and where each value comes from
 
 ${optionsHelp(OPTIONS)}
 `;
@@ -47,12 +50,26 @@ async function main({ argv, stdout, signal }: Program): Promise<number> {
     stdout.write(values.help ? HELP : `${AGENT_VERSION}\n`);
     return 0;
   }
-  if (rest.length > 0 || (command !== undefined && command !== 'inventory')) {
+  if (rest.length > 0 || (command !== undefined && !COMMANDS.includes(command))) {
     throw usageFailure(`cannot understand "${positionals.join(' ')}"`, 'see --help');
   }
   if (command === 'inventory') {
     const { showInventory } = await import('./inventory-command.ts');
     return showInventory({ stdout, json: values.json });
+  }
+  if (command === 'config') {
+    const [{ showConfig }, { systemOs }, { STATE_DIRECTORY }] = await Promise.all([
+      import('./config-command.ts'),
+      import('./os/system.ts'),
+      import('./state.ts'),
+    ]);
+    return showConfig({
+      os: systemOs(),
+      kernelParameters: values['kernel-parameters'],
+      stateDirectory: values['state-dir'] ?? STATE_DIRECTORY,
+      stdout,
+      json: values.json,
+    });
   }
   const inRamdisk = await systemFiles.exists(RAMDISK_MARK);
   if (!inRamdisk && !values.standalone) throw failure('NOT_A_RAMDISK', RAMDISK_MARK);

@@ -2,8 +2,10 @@ import type { Node } from './api/command.ts';
 import type { Disk, Inventory } from './api/inventory.ts';
 import type { AgentDeps } from './commands/deps.ts';
 import type { AgentConfig } from './config/config.ts';
+import type { TlsFiles } from './config/tls.ts';
 import type { AgentConsole } from './console.ts';
 import type { CommandSpec } from './engine/command-table.ts';
+import type { Certificate } from './ironic/certificate.ts';
 import type { Http } from './ironic/http.ts';
 import type { Network } from './network.ts';
 import type { AgentOs } from './os/door.ts';
@@ -23,6 +25,9 @@ export type Hardware = {
 export type AgentParts = {
   os: AgentOs;
   config: AgentConfig;
+  tlsFiles: TlsFiles;
+  /** With listen_tls: what the agent is served with, and Ironic can check by itself. */
+  serverCertificate: Certificate | undefined;
   store: StateStore;
   commands: readonly CommandSpec<AgentDeps>[];
   hardware: Hardware;

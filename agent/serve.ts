@@ -6,7 +6,8 @@ import { createApp } from './app.ts';
 import type { AgentDeps, Departure } from './commands/deps.ts';
 import { createDeparture } from './departure.ts';
 import { createRunner, type Runner } from './engine/runner.ts';
-import { callbackUrl, findAdvertisedAddress } from './ironic/address.ts';
+import { tlsLimits } from './config/tls.ts';
+import { callbackUrl, findAdvertisedAddress, ipv4Of, withoutBrackets } from './ironic/address.ts';
 import { type Certificate, createCertificate } from './ironic/certificate.ts';
 import { API_MINOR, type IronicClient } from './ironic/client.ts';
 import { createHeartbeat } from './ironic/heartbeat.ts';
@@ -17,7 +18,13 @@ import type { AgentParts } from './parts.ts';
 import { reasonOf } from '../system/failure.ts';
 
 /** How the conductor reaches this agent; it stays the same until the next boot. */
-export type Endpoint = { callbackUrl: string; tls: Certificate | undefined };
+export type Endpoint = {
+  callbackUrl: string;
+  /** What the server shows; plain HTTP without it. */
+  tls: Certificate | undefined;
+  /** What the conductor is told to trust: nothing, where the certificate is one that it can check by itself. */
+  verifyCa: string | undefined;
+};
 
 const RETRY_SECONDS = 5;
 /** A command that needs the node as it is now fails when Ironic does not say it for so long. */
@@ -36,44 +43,70 @@ async function insist<T>(parts: AgentParts, work: () => Promise<T>): Promise<T> 
   }
 }
 
+/** What an earlier process of this boot has told Ironic; undefined when it did not come that far. */
+async function savedEndpoint({ config, store, serverCertificate }: AgentParts): Promise<Endpoint | undefined> {
+  const { callbackUrl: saved } = store.state();
+  if (saved === undefined) return undefined;
+  if (serverCertificate !== undefined) return { callbackUrl: saved, tls: serverCertificate, verifyCa: undefined };
+  const own = saved.startsWith('https:') ? await store.certificate() : undefined;
+  if (own === undefined && saved.startsWith('https:') && config.enableAutoTls) return undefined;
+  return { callbackUrl: saved, tls: own, verifyCa: own?.certificate };
+}
+
+/** A certificate for this boot, where Ironic takes one and nothing else was configured. */
+async function makeCertificate(
+  parts: AgentParts,
+  ironic: IronicClient,
+  host: string,
+): Promise<Certificate | undefined> {
+  const { config, os, store, signal } = parts;
+  if (!config.enableAutoTls) return undefined;
+  // Servers that do not take a certificate cannot be served over TLS with one of our own.
+  const minor = await insist(parts, () => ironic.serverMinor(signal));
+  if (minor < API_MINOR.agentVerifyCa) return undefined;
+  const { serverTime } = await insist(parts, () => ironic.probe(signal));
+  const times = [os.clock.now(), ...(serverTime === undefined ? [] : [serverTime])];
+  const own = createCertificate({
+    host,
+    commonName: os.hostname(),
+    curve: config.tlsCertificateCurve,
+    times,
+    allowedSkewSeconds: config.autoTlsAllowedClockSkewSeconds,
+  });
+  await store.saveCertificate(own);
+  return own;
+}
+
 /** Address and certificate: those of an earlier process of this boot, else new ones. */
 export async function makeEndpoint(parts: AgentParts, ironic: IronicClient): Promise<Endpoint> {
-  const { config, os, store, signal } = parts;
-  const saved = store.state().callbackUrl;
-  const savedCertificate = await store.certificate();
-  if (saved !== undefined && (savedCertificate !== undefined || saved.startsWith('http:'))) {
-    return { callbackUrl: saved, tls: saved.startsWith('https:') ? savedCertificate : undefined };
-  }
+  const { config, os, store, signal, serverCertificate } = parts;
+  const saved = await savedEndpoint(parts);
+  if (saved !== undefined) return saved;
+  const { networkInterface: name } = config;
   const host = await insist(parts, () =>
     findAdvertisedAddress({
       advertiseHost: config.advertiseHost,
-      probe: ironic.probe,
+      interfaceAddress: name === undefined ? undefined : { name, find: () => ipv4Of(os.addresses(), name) },
+      probes: ironic.probes,
       attempts: config.ipLookupAttempts,
       sleepSeconds: config.ipLookupSleepSeconds,
       clock: os.clock,
       signal,
     }),
   );
-  // Servers that do not take a certificate cannot be served over TLS with one of our own.
-  const minor = await insist(parts, () => ironic.serverMinor(signal));
-  const withTls = minor >= API_MINOR.agentVerifyCa;
-  let tls: Certificate | undefined;
-  if (withTls) {
-    const { serverTime } = await insist(parts, () => ironic.probe(signal));
-    const times = [os.clock.now(), ...(serverTime === undefined ? [] : [serverTime])];
-    tls = createCertificate({ host, commonName: os.hostname(), curve: config.tlsCertificateCurve, times });
-    await store.saveCertificate(tls);
-  }
-  const url = callbackUrl(withTls ? 'https' : (config.advertiseProtocol ?? 'http'), host, config.advertisePort);
+  const own = serverCertificate === undefined ? await makeCertificate(parts, ironic, host) : undefined;
+  const tls = serverCertificate ?? own;
+  const wanted = config.advertiseProtocol ?? (tls === undefined ? 'http' : 'https');
+  const url = callbackUrl(own === undefined ? wanted : 'https', host, config.advertisePort);
   await store.update({ callbackUrl: url });
-  return { callbackUrl: url, tls };
+  return { callbackUrl: url, tls, verifyCa: own?.certificate };
 }
 
 /** The agent's server, listening on all addresses unless told otherwise. */
 async function listen(parts: AgentParts, app: FastifyInstance): Promise<void> {
   const { config, os } = parts;
   const all = (await os.files.exists('/proc/net/if_inet6')) ? '::' : '0.0.0.0';
-  await insist(parts, () => app.listen({ host: config.listenHost ?? all, port: config.listenPort }));
+  await insist(parts, () => app.listen({ host: withoutBrackets(config.listenHost ?? all), port: config.listenPort }));
 }
 
 export function makeDeps(
@@ -86,6 +119,7 @@ export function makeDeps(
   return {
     os: parts.os,
     config: parts.config,
+    tlsFiles: parts.tlsFiles,
     node,
     inventory: parts.hardware.inventory,
     recentLog: parts.console.recent,
@@ -165,7 +199,7 @@ export async function serve(
           callback_url: endpoint.callbackUrl,
           agent_token: token() ?? '',
           agent_version: AGENT_VERSION,
-          ...(endpoint.tls && { agent_verify_ca: endpoint.tls.certificate }),
+          ...(endpoint.verifyCa !== undefined && { agent_verify_ca: endpoint.verifyCa }),
         },
         beatSignal,
       ),
@@ -194,7 +228,7 @@ export async function serve(
     version: AGENT_VERSION,
     log: console.log,
     onAnswer: departure.answered,
-    ...(endpoint.tls && { tls: { ...endpoint.tls, minVersion: config.tlsMinVersion } }),
+    ...(endpoint.tls && { tls: { ...endpoint.tls, ...tlsLimits(config) } }),
   });
   await listen(parts, app);
   console.status({ address: endpoint.callbackUrl, state: 'listening', error: '' });

@@ -1,7 +1,8 @@
 import { runAgent } from './agent.ts';
 import { COMMANDS } from './commands/table.ts';
-import { type AgentConfig, makeConfig } from './config/config.ts';
-import { parseKernelParameters } from './config/kernel-parameters.ts';
+import type { AgentConfig } from './config/config.ts';
+import { loadAll } from './config/load.ts';
+import { clientTls, readServerCertificate, readTlsFiles } from './config/tls.ts';
 import { createConsole } from './console.ts';
 import { collectInventory, findRootDisk } from './hardware/inventory.ts';
 import { createHttp } from './ironic/http.ts';
@@ -32,17 +33,22 @@ export async function startAgent(options: {
   stdout: { write: (text: string) => unknown };
   signal: AbortSignal;
 }): Promise<void> {
+  const { inRamdisk, signal } = options;
   const os = systemOs();
-  const text = options.kernelParameters ?? (await os.files.read('/proc/cmdline')) ?? '';
-  const config = makeConfig(parseKernelParameters(text));
+  const { config, notices } = await loadAll(os, { ...options, useMedia: inRamdisk });
   const console = createConsole({
     write: (line) => void options.stdout.write(line),
     monotonic: os.clock.monotonic,
     debug: config.debug,
   });
+  const notice = (text: string): void => console.log(`configuration: ${text}`);
+  for (const text of notices) notice(text);
+  const tlsFiles = await readTlsFiles(config, os.files, notice);
   await runAgent({
     os,
     config,
+    tlsFiles,
+    serverCertificate: config.listenTls ? await readServerCertificate(config, os.files) : undefined,
     store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY),
     commands: COMMANDS,
     hardware: realHardware(
@@ -51,13 +57,9 @@ export async function startAgent(options: {
       createNetwork({ os, config, inRamdisk: options.inRamdisk, log: console.log, signal: options.signal }),
     ),
     console,
-    http: createHttp({
-      insecure: config.insecure,
-      tlsMinVersion: config.tlsMinVersion,
-      timeoutMs: config.httpRequestTimeoutSeconds * 1000,
-    }),
+    http: createHttp({ tls: clientTls(config, tlsFiles), timeoutMs: config.httpRequestTimeoutSeconds * 1000 }),
     random: Math.random,
-    inRamdisk: options.inRamdisk,
-    signal: options.signal,
+    inRamdisk,
+    signal,
   });
 }

@@ -18,6 +18,8 @@ const StateSchema = Type.Object({
   locked: Type.Optional(Type.Boolean()),
   nodeUuid: Type.Optional(Type.String()),
   callbackUrl: Type.Optional(Type.String()),
+  /** Settings that a server changed, for whoever asks this machine what it goes by. */
+  overrides: Type.Optional(Type.Record(Type.String(), Type.Object({ value: Type.Unknown(), by: Type.String() }))),
 });
 export type AgentState = Static<typeof StateSchema>;
 

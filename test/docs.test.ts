@@ -27,7 +27,7 @@ describe('docs/agent.md lists exactly what the agent has', () => {
         return `| ${[code(parameter), code(inFile), code(lookup), help, code(text)].join(' | ')} |`;
       },
     );
-    const [, section = ''] = readFileSync('docs/agent.md', 'utf8').split('\n## Parameters\n');
+    const [, section = ''] = readFileSync('docs/agent-configuration.md', 'utf8').split('\n## Parameters\n');
     const [own = ''] = section.split('\n## ');
     const [, table = ''] = own.split('|---|---|---|---|---|\n');
     expect(table.split('\n\n')[0]?.trimEnd().split('\n')).toEqual(wanted);

@@ -1,6 +1,7 @@
 import type { Inventory } from '../api/inventory.ts';
 import type { Node } from '../api/command.ts';
 import type { AgentConfig } from '../config/config.ts';
+import type { TlsFiles } from '../config/tls.ts';
 import type { StepManager } from '../engine/command-table.ts';
 import type { AgentOs } from '../os/door.ts';
 
@@ -11,6 +12,8 @@ export type Departure = 'rescue' | 'lockdown';
 export type AgentDeps = {
   os: AgentOs;
   config: AgentConfig;
+  /** Texts of the files that the configuration names for TLS clients. */
+  tlsFiles?: TlsFiles;
   /** The node as Ironic last told it, by lookup or with a command; commands that bring a node refresh it. */
   node: { current: Node | undefined };
   /** A fresh inventory; nothing of it is cached. */

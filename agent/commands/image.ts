@@ -9,6 +9,7 @@ import {
   unpackConfigDrive,
   writeConfigDrive,
 } from '../disk/config-drive.ts';
+import { clientTls } from '../config/tls.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
 import { guardDevice } from '../disk/guard.ts';
 import { makeBootEntries } from '../disk/boot-entries.ts';
@@ -24,20 +25,27 @@ import type { HttpOptions } from '../image/http-request.ts';
 import { type ImageRequest, readImageInfo } from '../image/request.ts';
 import type { AgentDeps } from './deps.ts';
 
-/** ironic-python-agent's default (`md5_enabled`); Ironic decides what it hands out. */
-const IS_MD5_ALLOWED = true;
-
 /** UUIDs of the image that was written last, for `standby.get_partition_uuids`; by node, so that two agents in one process do not mix. */
 const lastWritten = new WeakMap<AgentDeps['node'], { 'root uuid': string }>();
 
-function httpOptions({ config }: AgentDeps): HttpOptions {
+function httpOptions({ config, tlsFiles }: AgentDeps): HttpOptions {
   return {
     timeoutMs: config.imageDownloadConnectionTimeoutSeconds * 1000,
     retries: config.imageDownloadConnectionRetries,
     retryIntervalMs: config.imageDownloadConnectionRetryIntervalSeconds * 1000,
-    insecure: config.insecure,
-    tlsMinVersion: config.tlsMinVersion,
+    tls: clientTls(config, tlsFiles),
   };
+}
+
+/** Reads `image_info`; what it leaves open about the image server is as the machine's configuration says. */
+function imageRequest({ config }: AgentDeps, imageInfo: unknown): ImageRequest {
+  const server = {
+    image_server_auth_strategy: config.imageServerAuthStrategy,
+    image_server_user: config.imageServerUser,
+    image_server_password: config.imageServerPassword,
+  };
+  const isObject = typeof imageInfo === 'object' && imageInfo !== null;
+  return readImageInfo(isObject ? { ...server, ...imageInfo } : imageInfo, config.md5Enabled);
 }
 
 /** The node whose hints count: without hints Ironic is asked once more, because they may have been set since the boot. */
@@ -104,7 +112,7 @@ async function prepareImage(
       request,
       options: {
         http: httpOptions(deps),
-        isMd5Allowed: IS_MD5_ALLOWED,
+        isMd5Allowed: config.md5Enabled,
         maxDurationMs: config.imageDownloadMaxDurationSeconds * 1000,
       },
       clock: os.clock,
@@ -133,7 +141,7 @@ export async function runWriteImage(
   args: Record<string, unknown>,
   context: CommandContext,
 ): Promise<{ result: string }> {
-  const request = readImageInfo(args['image_info'], IS_MD5_ALLOWED);
+  const request = imageRequest(deps, args['image_info']);
   const configDrive = args['configdrive'];
   if (configDrive !== undefined && configDrive !== null && typeof configDrive !== 'string')
     throw new AgentError('InvalidCommandParamsError', 'cannot use the config drive: configdrive is no text');
@@ -183,9 +191,11 @@ export const IMAGE_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
     mode: 'async',
     summary: 'Writes an image and a config drive to the root disk.',
     params: Type.Object({ image_info: Type.Record(Type.String(), Type.Unknown()), configdrive: nullableText }),
-    validate: (params: PrepareParams) => void readImageInfo(params.image_info, IS_MD5_ALLOWED),
+    // Whether MD5 will do, and who logs in to the server, is for the configuration to say, when the command runs.
+    validate: ({ image_info: info }: PrepareParams) =>
+      void readImageInfo({ ...(info as object), image_server_auth_strategy: null }, true),
     run: (deps, params: PrepareParams, context) =>
-      prepareImage(deps, readImageInfo(params.image_info, IS_MD5_ALLOWED), params.configdrive, context),
+      prepareImage(deps, imageRequest(deps, params.image_info), params.configdrive, context),
   },
   {
     name: 'standby.get_partition_uuids',
@@ -203,7 +213,7 @@ export const IMAGE_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
       try {
         return await installBootloader(deps, params, context);
       } catch (error) {
-        if (params.ignore_bootloader_failure !== true) throw error;
+        if ((params.ignore_bootloader_failure ?? deps.config.ignoreBootloaderFailure) !== true) throw error;
         context.log(`boot entries were not made, which the conductor wants ignored: ${reasonOf(error)}`);
         return null;
       }

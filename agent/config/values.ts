@@ -11,7 +11,7 @@ export type ParameterSpec = {
   option?: string;
   /** Section of a file; DEFAULT without it. */
   group?: string;
-  /** What it was called before: other names in files (`name` or `group/name`), other kernel parameters (`ipa-…`). */
+  /** What it was called in files before: `group/name`. */
   oldNames?: readonly string[];
   /** Field of the lookup's `config` that outranks every other source; `a.b` is field b of object a. */
   lookup?: string;

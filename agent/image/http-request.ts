@@ -1,3 +1,5 @@
+import type { SecureContextOptions } from 'node:tls';
+
 import { Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
 
 import { reasonOf } from '../../system/failure.ts';
@@ -10,9 +12,8 @@ export type HttpOptions = {
   /** Further tries after a failure; the count starts anew whenever bytes came. */
   retries: number;
   retryIntervalMs: number;
-  /** Takes any certificate (`ipa-insecure`). */
-  insecure: boolean;
-  tlsMinVersion?: '1.2' | '1.3';
+  /** How TLS servers are met, as `tls.connect` takes it. */
+  tls: SecureContextOptions & { rejectUnauthorized: boolean };
   /** The whole Authorization header. */
   authorization?: string;
   proxies?: { http?: string; https?: string };
@@ -90,16 +91,15 @@ function readAnswer(status: number, headers: Dispatcher.ResponseData['headers'],
 }
 
 function makeDispatcher(options: HttpOptions): Dispatcher {
-  const connect = {
-    timeout: options.timeoutMs,
-    rejectUnauthorized: !options.insecure,
-    ...(options.tlsMinVersion && { minVersion: `TLSv${options.tlsMinVersion}` as const }),
-  };
+  const connect = { timeout: options.timeoutMs, ...options.tls };
   const common = { connect, headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs, connections: 1 };
   const { proxies, noProxy } = options;
   const agent = proxies
     ? new EnvHttpProxyAgent({
         ...common,
+        // The connection to a proxy, and the one through it to the server, take none of `connect`.
+        proxyTls: options.tls,
+        requestTls: options.tls,
         ...(proxies.http !== undefined && { httpProxy: proxies.http }),
         ...(proxies.https !== undefined && { httpsProxy: proxies.https }),
         ...(noProxy !== undefined && { noProxy }),

@@ -13,7 +13,7 @@ const SUBJECT_ALT_NAME = '2.5.29.17';
 /** Upper bound of a common name (RFC 5280, ub-common-name). */
 const LONGEST_COMMON_NAME = 64;
 /** The conductor's clock may be behind ours. */
-const ALLOWED_SKEW_MS = 3600 * 1000;
+const ALLOWED_SKEW_SECONDS = 3600;
 const VALID_MS = 30 * 24 * 3600 * 1000;
 
 /** An IPv4 or IPv6 address as 4 or 16 bytes. */
@@ -48,6 +48,7 @@ function pem(label: string, bytes: Uint8Array): string {
  * critical subjectAltName and no other extension, signed with SHA-512 (IPA `tls_utils.py`). Written by hand because it is one
  * fixed structure; a certificate library would be the largest thing in the agent.
  * @param host advertised address (or name, where ipa-advertise-host is one)
+ * @param allowedSkewSeconds how long before these it begins to be valid, because another clock may be behind
  * @param times moments that it must be valid at, milliseconds since the epoch: our clock's and, where known, the server's
  */
 export function createCertificate(options: {
@@ -55,6 +56,7 @@ export function createCertificate(options: {
   commonName: string;
   curve: keyof typeof CURVES;
   times: readonly number[];
+  allowedSkewSeconds?: number;
 }): Certificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: CURVES[options.curve] });
   const name = der.sequence(
@@ -79,7 +81,7 @@ export function createCertificate(options: {
     algorithm,
     name,
     der.sequence(
-      der.time(new Date(Math.min(...options.times) - ALLOWED_SKEW_MS)),
+      der.time(new Date(Math.min(...options.times) - (options.allowedSkewSeconds ?? ALLOWED_SKEW_SECONDS) * 1000)),
       der.time(new Date(Math.max(...options.times) + VALID_MS)),
     ),
     name,

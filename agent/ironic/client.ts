@@ -54,6 +54,8 @@ export type IronicClient = {
   heartbeat: (nodeUuid: string, beat: Heartbeat, signal?: AbortSignal) => Promise<void>;
   /** Any answer from any of the URLs. @throws Failure `NO_ANSWER` */
   probe: (signal?: AbortSignal) => Promise<HttpAnswer>;
+  /** Any answer from one of the URLs, for each of them, the one that worked last first. */
+  probes: () => ((signal?: AbortSignal) => Promise<HttpAnswer>)[];
 };
 
 export type IronicClientOptions = {
@@ -72,13 +74,17 @@ function minorOf(version: unknown): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-type Send = (path: string, request: Omit<HttpRequest, 'url'>) => Promise<HttpAnswer>;
+type Send = {
+  (path: string, request: Omit<HttpRequest, 'url'>): Promise<HttpAnswer>;
+  /** In the order in which they are tried. */
+  urls: () => readonly string[];
+};
 
 /** Tries the URLs in turn; only the lack of an answer leads to the next one. */
 function createSend(options: IronicClientOptions): Send {
   let urls = [...options.urls];
   const common = options.requestId === undefined ? {} : { 'X-OpenStack-Request-ID': options.requestId };
-  return async (path, request) => {
+  const send = async (path: string, request: Omit<HttpRequest, 'url'>): Promise<HttpAnswer> => {
     let last: unknown;
     for (const [index, url] of urls.entries()) {
       try {
@@ -93,6 +99,7 @@ function createSend(options: IronicClientOptions): Send {
     }
     throw last;
   };
+  return Object.assign(send, { urls: () => urls });
 }
 
 /** Asks for the server's version until it is known. */
@@ -133,6 +140,8 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
   return {
     serverMinor,
     probe: (signal) => send('/', { method: 'GET', ...(signal && { signal }) }),
+    probes: () =>
+      send.urls().map((url) => (signal) => options.http({ method: 'GET', url: `${url}/`, ...(signal && { signal }) })),
     lookup: async (addresses, nodeUuid, signal) => {
       const query = new URLSearchParams({ addresses: addresses.join(',') });
       if (nodeUuid !== undefined) query.set('node_uuid', nodeUuid);

@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
-import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { request as httpsRequest } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
 
 import { defineFailures, Failure } from '../../system/failure.ts';
 
@@ -34,6 +35,8 @@ export const httpFailure = defineFailures({
   },
 });
 
+type TlsOptions = SecureContextOptions & { rejectUnauthorized: boolean };
+
 /** A lookup answer carries the node, in the worst case with a config drive in it. */
 const LONGEST_ANSWER_BYTES = 96 * 1024 ** 2;
 
@@ -62,14 +65,11 @@ function noAnswer(url: string, error: unknown, timeoutMs: number): Failure {
 }
 
 /**
- * @param options.insecure takes any certificate
+ * @param options.tls how servers are met, as `tls.connect` takes it
  * @param options.timeoutMs longest wait for a whole answer
  */
-export function createHttp(options: { insecure: boolean; tlsMinVersion: '1.2' | '1.3'; timeoutMs: number }): Http {
-  const tls: RequestOptions = {
-    rejectUnauthorized: !options.insecure,
-    minVersion: options.tlsMinVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-  };
+export function createHttp(options: { tls: TlsOptions; timeoutMs: number }): Http {
+  const { tls } = options;
   return async ({ method, url, headers = {}, body, signal }) => {
     const limit = AbortSignal.timeout(options.timeoutMs);
     const all = signal === undefined ? limit : AbortSignal.any([signal, limit]);

@@ -11,6 +11,9 @@ import type { AgentParts } from '../../agent/parts.ts';
 import { openState } from '../../agent/state.ts';
 import type { Disk, Inventory } from '../../agent/api/inventory.ts';
 
+/** How clients of tests meet TLS servers. */
+export const TLS = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+
 export const MAC = '52:54:00:11:22:44';
 
 export const DISK: Disk = {
@@ -92,6 +95,8 @@ export async function fakeParts(options: {
   const parts: AgentParts = {
     os: options.os,
     config,
+    tlsFiles: {},
+    serverCertificate: undefined,
     store: await openState(systemFiles, options.stateDirectory),
     commands: options.commands ?? [],
     hardware: {
@@ -102,7 +107,7 @@ export async function fakeParts(options: {
       ...options.hardware,
     },
     console,
-    http: createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 3000 }),
+    http: createHttp({ tls: TLS, timeoutMs: 3000 }),
     random: () => 0,
     inRamdisk: options.inRamdisk ?? true,
     signal: options.signal,

@@ -29,7 +29,7 @@ export async function deliver(
         timeoutMs: options.timeoutMs ?? 5000,
         retries: options.retries ?? 2,
         retryIntervalMs: 10,
-        insecure: false,
+        tls: { rejectUnauthorized: true },
       },
       isMd5Allowed: false,
       maxDurationMs: 0,

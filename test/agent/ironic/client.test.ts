@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createIronicClient, faultText, refusalStatus } from '../../../agent/ironic/client.ts';
 import { createHttp } from '../../../agent/ironic/http.ts';
 import { type FakeIronic, NODE_UUID, startFakeIronic, TOKEN } from '../../fakes/ironic.ts';
+import { TLS } from '../../fakes/agent-parts.ts';
 
-const http = createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 2000 });
+const http = createHttp({ tls: TLS, timeoutMs: 2000 });
 const BEAT = { callback_url: 'https://h:9999', agent_token: TOKEN, agent_version: '0.1.0', agent_verify_ca: 'PEM' };
 const VERSION = 'x-openstack-ironic-api-version';
 /** A port that nothing listens on: it was free a moment ago and is below the ephemeral range's usual start. */
@@ -123,7 +124,7 @@ describe('answers', () => {
   });
 
   test('that never come are a failure with the time', async () => {
-    const quick = createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 100 });
+    const quick = createHttp({ tls: TLS, timeoutMs: 100 });
     const { createServer } = await import('node:net');
     const silent = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));

@@ -4,6 +4,7 @@ import { createHttp } from '../../../agent/ironic/http.ts';
 import { inspectionUrls, inspectionWaitSeconds, postInspection } from '../../../agent/ironic/inspection.ts';
 import { fakeClock } from '../../fakes/clock.ts';
 import { type FakeAnswer, type FakeIronic, NODE_UUID, startFakeIronic } from '../../fakes/ironic.ts';
+import { TLS } from '../../fakes/agent-parts.ts';
 
 let ironic: FakeIronic;
 beforeEach(async () => {
@@ -19,7 +20,7 @@ function post(urls: string[], answers: FakeAnswer[] = []) {
   const uuid = postInspection({
     urls,
     payload: { inventory: { interfaces: [] }, error: null },
-    http: createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 2000 }),
+    http: createHttp({ tls: TLS, timeoutMs: 2000 }),
     requestId: 'req-7',
     clock,
     onRetry,

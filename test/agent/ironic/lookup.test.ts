@@ -5,6 +5,7 @@ import { createHttp } from '../../../agent/ironic/http.ts';
 import { chooseToken, lookupNode, readLookup } from '../../../agent/ironic/lookup.ts';
 import { fakeClock } from '../../fakes/clock.ts';
 import { type FakeAnswer, type FakeIronic, NODE_UUID, startFakeIronic, TOKEN } from '../../fakes/ironic.ts';
+import { TLS } from '../../fakes/agent-parts.ts';
 
 let ironic: FakeIronic | undefined;
 afterEach(async () => {
@@ -18,7 +19,7 @@ async function lookup(answers: FakeAnswer[], options: { random?: number; timeout
   ironic.override = ({ path }) => (path === '/v1/lookup' ? answers[index++] : undefined);
   const clock = fakeClock();
   const onRetry = vi.fn<(error: unknown, wait: number) => void>();
-  const http = createHttp({ insecure: false, tlsMinVersion: '1.2', timeoutMs: 2000 });
+  const http = createHttp({ tls: TLS, timeoutMs: 2000 });
   const found = lookupNode({
     ironic: createIronicClient({ urls: [ironic.url], http }),
     addresses: async () => ['52:54:00:00:00:01'],
