@@ -1,24 +1,14 @@
 import { AGENT_VERSION } from './api/version.ts';
-import { describeKey, showSetting } from './config/describe.ts';
-import { applyLookup, type Overrides } from './config/overrides.ts';
+import { applyLookup } from './config/overrides.ts';
+import { setClockAtStart } from './clock.ts';
 import { createIronicClient } from './ironic/client.ts';
 import { RESCUED_MARK } from './commands/departures.ts';
 import { inspect, join, wantsInspection } from './join.ts';
 import { lockDown } from './lockdown.ts';
+import { discoverUrls, tellOverrides } from './overrides.ts';
 import type { AgentParts } from './parts.ts';
 import { serve } from './serve.ts';
 import { waitForDisks, waitForever, waitForNetwork } from './wait.ts';
-
-/** What a server changed is said, and kept for `ingot-agent config`. */
-async function tellOverrides({ console, store }: AgentParts, by: string, made: Overrides): Promise<void> {
-  for (const problem of made.problems) console.log(`${by}: ${problem}`);
-  const changes = Object.entries(made.changed);
-  if (changes.length === 0) return;
-  const lines = changes.map(([key, value]) => `${describeKey(key)}=${showSetting(key, value)}`);
-  console.log(`${by} sets ${lines.join(', ')}`);
-  const overrides = Object.fromEntries(changes.map(([key, value]) => [key, { value, by }]));
-  await store.update({ overrides: { ...store.state().overrides, ...overrides } });
-}
 
 /**
  * The agent's life from start-up to the end of its signal: network, disks, inspection where asked for, lookup, certificate,
@@ -42,6 +32,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     await os.clock.sleep(config.hardwareInitializationDelaySeconds * 1000, signal);
   }
   await waitForNetwork(parts);
+  await discoverUrls(parts);
+  await setClockAtStart(parts);
   const disks = waitForDisks(parts, undefined);
   disks.catch(() => undefined); // awaited below; until then a failure is not lost, only late
   let nodeUuid = store.state().nodeUuid;

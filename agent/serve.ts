@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Lookup } from './api/ironic.ts';
 import { AGENT_VERSION } from './api/version.ts';
 import { createApp } from './app.ts';
+import { setClock } from './clock.ts';
 import type { AgentDeps, Departure } from './commands/deps.ts';
 import { createDeparture } from './departure.ts';
 import { createRunner, type Runner } from './engine/runner.ts';
@@ -120,6 +121,10 @@ export function makeDeps(
     os: parts.os,
     config: parts.config,
     tlsFiles: parts.tlsFiles,
+    setClock: async () => {
+      const { ntpServer } = parts.config;
+      return ntpServer === undefined ? undefined : setClock(parts.os, ntpServer, parts.signal);
+    },
     node,
     inventory: parts.hardware.inventory,
     recentLog: parts.console.recent,

@@ -18,6 +18,8 @@ export type AgentDeps = {
   node: { current: Node | undefined };
   /** A fresh inventory; nothing of it is cached. */
   inventory: () => Promise<Inventory>;
+  /** Sets the clock by ntp_server, where there is one; @throws when that fails. @returns what was done, for the log */
+  setClock?: () => Promise<string | undefined>;
   /** Asks Ironic for the node again, so that root device hints set since the boot are known; undefined where no API is known. */
   refreshNode: () => Promise<Node | undefined>;
   /** The agent's own last log lines, oldest first, without secrets. */

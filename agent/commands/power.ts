@@ -37,11 +37,24 @@ export async function flushDisks(deps: AgentDeps, context: CommandContext): Prom
   }
 }
 
-/** The hardware clock gets the time that the agent has; a machine without one, or without the program, is no failure. */
+/**
+ * The clock is set once more, and the hardware's is set by it. A machine without one, or a server that does not answer, is no
+ * failure unless `fail_if_clock_not_set` says so.
+ * @throws AgentError `ClockSyncError`
+ */
 async function saveClock(deps: AgentDeps, context: CommandContext): Promise<void> {
-  await deps.os
-    .run('hwclock', ['-w', '-u'], { timeoutMs: 10_000 })
-    .catch((error: unknown) => context.log(`the hardware clock keeps its time: ${reasonOf(error)}`));
+  const step = async (work: Promise<unknown>, otherwise: string): Promise<void> => {
+    try {
+      const done = await work;
+      if (typeof done === 'string') context.log(done);
+    } catch (error) {
+      const details = `${otherwise}: ${reasonOf(error)}`;
+      if (deps.config.failIfClockNotSet) throw new AgentError('ClockSyncError', details, { cause: error });
+      context.log(details);
+    }
+  };
+  if (deps.setClock !== undefined) await step(deps.setClock(), 'the clock keeps its time');
+  await step(deps.os.run('hwclock', ['-w', '-u'], { timeoutMs: 10_000 }), 'the hardware clock keeps its time');
 }
 
 /**

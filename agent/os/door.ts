@@ -48,6 +48,26 @@ export type Clock = {
   sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
 };
 
+/** One message by UDP, to one place or several. */
+export type Datagram = {
+  message: Uint8Array;
+  /** @param from own IPv4 address to send from, which for a multicast address chooses the interface */
+  to: readonly { host: string; port: number; from?: string }[];
+  timeoutMs: number;
+};
+
+/**
+ * Sends a message and listens for answers until one is taken.
+ * @param accept undefined for what is no answer; anything else ends it
+ * @returns undefined when the time is up
+ * @throws when a host name has no address, or nothing could be sent at all
+ */
+export type Exchange = <T>(
+  datagram: Datagram,
+  accept: (bytes: Uint8Array) => T | undefined,
+  signal?: AbortSignal,
+) => Promise<T | undefined>;
+
 /** Everything the agent may ask of the machine it runs on. The real one is `system.ts`; tests hand in recorded answers. */
 export type AgentOs = {
   run: Run;
@@ -56,6 +76,7 @@ export type AgentOs = {
   files: SystemFiles;
   clock: Clock;
   addresses: () => NetworkAddress[];
+  exchange: Exchange;
   hostname: () => string;
   totalMemoryBytes: () => number;
   /** @param mode 'write' takes the device exclusively (O_EXCL on a block device): a mounted disk is refused. */

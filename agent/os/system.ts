@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { systemRun, systemRunBytes } from '../../system/run.ts';
 import { openBlockDevice } from './block-device.ts';
+import { systemExchange } from './datagram.ts';
 import type { AgentOs, Clock, NetworkAddress } from './door.ts';
 import { systemFiles } from './files.ts';
 
@@ -41,6 +42,7 @@ export function systemOs(): AgentOs {
     files: systemFiles,
     clock: systemClock,
     addresses,
+    exchange: systemExchange,
     hostname,
     totalMemoryBytes: totalmem,
     openDevice: (path, mode) => openBlockDevice(path, mode),

@@ -17,6 +17,11 @@ import type { CommandSpec } from '../../agent/engine/command-table.ts';
 import { stepCommands } from '../../agent/engine/steps.ts';
 import type { AgentParts } from '../../agent/parts.ts';
 import { systemStart } from '../../system/run.ts';
+import type { AgentOs } from '../../agent/os/door.ts';
+import { createCertificate } from '../../agent/ironic/certificate.ts';
+import { systemExchange } from '../../agent/os/datagram.ts';
+import { mdnsAnswer } from '../fakes/mdns-responder.ts';
+import { startUdpServer } from '../fakes/time-server.ts';
 import { fakeOs, fakeRun, memoryFiles } from '../fakes/agent-os.ts';
 import { fakeParts, INVENTORY, MAC } from '../fakes/agent-parts.ts';
 import { fastClock } from '../fakes/clock.ts';
@@ -213,6 +218,88 @@ describe('an agent and Ironic', () => {
     expect(beat).not.toHaveProperty('agent_verify_ca');
     const answer = await fetch(`${beat.callback_url}/v1/commands/?agent_token=${TOKEN}`);
     expect(await answer.json()).toEqual({ commands: [] });
+  });
+});
+
+describe('what an agent is told while it runs', () => {
+  test('mDNS says where Ironic is, and Ironic what to go by', async () => {
+    const { port } = new URL(ironic.url);
+    const responder = await startUdpServer((query) =>
+      mdnsAnswer(query, {
+        name: 'baremetal._openstack._tcp.local',
+        target: 'localhost',
+        port: Number(port),
+        texts: ['protocol=http', 'ipa_ntp_server=192.0.2.123', 'ipa_insecure=1'],
+        addresses: [],
+      }),
+    );
+    const exchange: AgentOs['exchange'] = (datagram, accept, signal) => {
+      const isTime = datagram.to[0]?.host === '192.0.2.123';
+      const to = [{ host: '127.0.0.1', port: responder.port }];
+      return systemExchange({ ...datagram, to, timeoutMs: isTime ? 1 : 2000 }, accept, signal);
+    };
+    ironic.override = (seen) => {
+      if (seen.path !== '/v1/lookup') return undefined;
+      const config = {
+        heartbeat_timeout: 300,
+        agent_token: TOKEN,
+        tls_min_version: '1.3',
+        agent_containers: { runner: 'x' },
+      };
+      return { status: 200, body: { node: { uuid: NODE_UUID }, config } };
+    };
+    try {
+      const first = nextBeat();
+      const os = fakeOs({ clock: fastClock(100), exchange });
+      const agent = await start('ipa-api-url=mdns', { os }, false);
+      const beat = await first;
+      expect(agent.parts.config).toMatchObject({
+        apiUrls: [`http://localhost:${port}`],
+        ntpServer: '192.0.2.123',
+        insecure: false,
+        tlsMinVersion: '1.3',
+      });
+      expect(agent.output()).toContain('mDNS: ipa_insecure is not used: insecure is not in [mdns] allowed_overrides');
+      expect(agent.output()).toContain('Ironic: agent_containers.runner=x is not used: podman or docker is needed');
+      expect(agent.output()).toContain('cannot set the clock by 192.0.2.123');
+      expect(agent.parts.store.state().overrides).toEqual({
+        apiUrls: { value: [`http://localhost:${port}`], by: 'mDNS' },
+        ntpServer: { value: '192.0.2.123', by: 'mDNS' },
+        tlsMinVersion: { value: '1.3', by: 'Ironic' },
+      });
+      expect((await call(beat, '/v1/commands/')).status).toBe(200);
+    } finally {
+      responder.close();
+    }
+  });
+
+  test('an operator’s own certificate is served, and Ironic is not told to trust it', async () => {
+    const serverCertificate = createCertificate({
+      host: '127.0.0.1',
+      commonName: 'own',
+      curve: 'p256',
+      times: [Date.now()],
+    });
+    const first = nextBeat();
+    await start('', { serverCertificate });
+    const beat = await first;
+    expect(beat.callback_url).toMatch(/^https:/);
+    expect(beat).not.toHaveProperty('agent_verify_ca');
+    expect((await call({ ...beat, agent_verify_ca: serverCertificate.certificate }, '/v1/commands/')).status).toBe(200);
+  });
+
+  test('without automatic TLS it is served over plain HTTP, under whatever protocol was configured', async () => {
+    const first = nextBeat();
+    const agent = await start('ipa-advertise-protocol=https', { config: { enableAutoTls: false } });
+    const beat = await first;
+    expect(beat.callback_url).toMatch(/^https:/);
+    expect(beat).not.toHaveProperty('agent_verify_ca');
+    const plain = beat.callback_url.replace('https', 'http');
+    expect((await fetch(`${plain}/v1/commands/?agent_token=${TOKEN}`)).status).toBe(200);
+    await agent.stop();
+    const again = nextBeat();
+    await start('ipa-advertise-protocol=https', { config: { enableAutoTls: false } });
+    expect((await again).callback_url).toBe(beat.callback_url);
   });
 });
 

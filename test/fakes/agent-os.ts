@@ -58,6 +58,7 @@ export function fakeOs(parts: Partial<AgentOs> = {}): AgentOs {
       { interface: 'lo', address: '127.0.0.1', family: 4, mac: '00:00:00:00:00:00', internal: true },
       { interface: 'eth0', address: '10.0.2.15', family: 4, mac: '52:54:00:11:22:44', internal: false },
     ],
+    exchange: async () => undefined,
     hostname: () => 'rack-1',
     totalMemoryBytes: () => 2 ** 30,
     openDevice: () => Promise.reject(new Error('this machine has no devices')),

@@ -84,8 +84,11 @@ export async function fakeParts(options: {
   commands?: readonly CommandSpec<AgentDeps>[];
   hardware?: Partial<AgentParts['hardware']>;
   inRamdisk?: boolean;
+  /** What files would say. */
+  config?: Partial<AgentParts['config']>;
+  serverCertificate?: AgentParts['serverCertificate'];
 }): Promise<{ parts: AgentParts; output: () => string }> {
-  const config = makeConfig(parseKernelParameters(options.cmdline));
+  const config = { ...makeConfig(parseKernelParameters(options.cmdline)), ...options.config };
   let written = '';
   const console = createConsole({
     write: (text) => (written += text),
@@ -96,7 +99,7 @@ export async function fakeParts(options: {
     os: options.os,
     config,
     tlsFiles: {},
-    serverCertificate: undefined,
+    serverCertificate: options.serverCertificate,
     store: await openState(systemFiles, options.stateDirectory),
     commands: options.commands ?? [],
     hardware: {
