@@ -2,7 +2,7 @@ import type { Element } from '../../builder/element/element.ts';
 
 export const element: Element = {
   name: 'tools',
-  summary: 'Programs that the agent calls to look at disks, to change them and to set boot entries',
+  summary: 'Programs that the agent calls to look at disks, to change them, to set boot entries and to hear LLDP',
   needs: ['base'],
   packages: [
     {
@@ -21,6 +21,12 @@ export const element: Element = {
     },
     { name: 'gdisk', reason: 'sgdisk writes and repairs GUID partition tables', only: ['usr/sbin/sgdisk'] },
     { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
+    {
+      name: 'socat',
+      reason: 'hears what switches say of themselves (LLDP): Node has no packet sockets',
+      only: ['usr/bin/{socat,socat1}'],
+      rpm: null,
+    },
   ],
   ifNeeded: {
     'usr/lib/*/lib{lastlog2,sqlite3}.so*': 'for the parts of util-linux that keep the times of logins',
