@@ -4,9 +4,8 @@ import { collectExtraHardware } from './hardware/extra-hardware.ts';
 import { collectNumaTopology } from './hardware/numa.ts';
 import { collectPciDevices } from './hardware/pci.ts';
 import { collectUsbDevices } from './hardware/usb.ts';
-import { HARDWARE_MANAGER_VERSION } from './engine/steps.ts';
 import type { AgentOs } from './os/door.ts';
-import type { Hardware } from './parts.ts';
+import type { AgentParts, Hardware } from './parts.ts';
 import { reasonOf } from '../system/failure.ts';
 
 /** What a collector may ask. */
@@ -14,6 +13,7 @@ export type CollectorParts = {
   os: AgentOs;
   config: AgentConfig;
   hardware: Hardware;
+  managers: AgentParts['managers'];
   /** The collectors of this inspection, in order. */
   names: readonly string[];
   /** base64 of a tar.gz with the logs until now. */
@@ -33,7 +33,7 @@ export type CollectorSpec = {
   run: (parts: CollectorParts) => Promise<Record<string, unknown>>;
 };
 
-async function collectDefault({ hardware, log, names }: CollectorParts): Promise<Partial<InspectionData>> {
+async function collectDefault({ hardware, log, managers, names }: CollectorParts): Promise<Partial<InspectionData>> {
   const inventory = await hardware.inventory();
   const disk = await hardware.rootDisk(undefined).catch((error: unknown) => {
     log(`inspection goes without a root disk: ${reasonOf(error)}`);
@@ -44,7 +44,7 @@ async function collectDefault({ hardware, log, names }: CollectorParts): Promise
     boot_interface: inventory.boot.pxe_interface,
     configuration: {
       collectors: [...names],
-      managers: Object.entries(HARDWARE_MANAGER_VERSION).map(([name, version]) => ({ name, version })),
+      managers: (await managers()).map(({ name, version }) => ({ name, version })),
     },
   };
 }

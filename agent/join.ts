@@ -39,6 +39,7 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
       os,
       config,
       hardware,
+      managers: parts.managers,
       logs: () => collectSystemLogs({ os, recentLog: console.recent }),
       log: console.log,
       signal,

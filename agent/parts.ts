@@ -4,7 +4,7 @@ import type { AgentDeps } from './commands/deps.ts';
 import type { AgentConfig } from './config/config.ts';
 import type { TlsFiles } from './config/tls.ts';
 import type { AgentConsole } from './console.ts';
-import type { CommandSpec } from './engine/command-table.ts';
+import type { CommandSpec, StepManager } from './engine/command-table.ts';
 import type { Certificate } from './ironic/certificate.ts';
 import type { Http } from './ironic/http.ts';
 import type { Network } from './network.ts';
@@ -31,6 +31,8 @@ export type AgentParts = {
   store: StateStore;
   commands: readonly CommandSpec<AgentDeps>[];
   hardware: Hardware;
+  /** Whose steps are offered; looked for once. */
+  managers: () => Promise<readonly StepManager<AgentDeps>[]>;
   console: AgentConsole;
   http: Http;
   /** 0 to 1. */

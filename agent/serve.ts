@@ -114,7 +114,7 @@ export function makeDeps(
   parts: AgentParts,
   ironic: IronicClient,
   lookup: Lookup,
-  leave: (why: Departure) => void,
+  more: { leave: (why: Departure) => void; managers: NonNullable<AgentDeps['managers']> },
 ): AgentDeps {
   const node: AgentDeps['node'] = { current: lookup.node };
   return {
@@ -128,7 +128,8 @@ export function makeDeps(
     node,
     inventory: parts.hardware.inventory,
     recentLog: parts.console.recent,
-    ...(parts.inRamdisk && { leave }),
+    managers: more.managers,
+    ...(parts.inRamdisk && { leave: more.leave }),
     refreshNode: async () => {
       const fresh = await lookupNode({
         ironic,
@@ -225,7 +226,9 @@ export async function serve(
       failing = error !== undefined;
     },
   });
-  const runner = await makeRunner(parts, makeDeps(parts, ironic, lookup, departure.leave), heartbeat.force);
+  const managers = await parts.managers();
+  const deps = makeDeps(parts, ironic, lookup, { leave: departure.leave, managers });
+  const runner = await makeRunner(parts, deps, heartbeat.force);
   const app = createApp({
     runner,
     token,

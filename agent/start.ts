@@ -6,6 +6,7 @@ import { clientTls, readServerCertificate, readTlsFiles } from './config/tls.ts'
 import { createConsole } from './console.ts';
 import { collectInventory, findRootDisk } from './hardware/inventory.ts';
 import { createHttp } from './ironic/http.ts';
+import { findManagers } from './managers.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { AgentOs } from './os/door.ts';
 import { systemOs } from './os/system.ts';
@@ -44,6 +45,7 @@ export async function startAgent(options: {
   const notice = (text: string): void => console.log(`configuration: ${text}`);
   for (const text of notices) notice(text);
   const tlsFiles = await readTlsFiles(config, os.files, notice);
+  let managers: ReturnType<typeof findManagers> | undefined;
   await runAgent({
     os,
     config,
@@ -51,6 +53,7 @@ export async function startAgent(options: {
     serverCertificate: config.listenTls ? await readServerCertificate(config, os.files) : undefined,
     store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY),
     commands: COMMANDS,
+    managers: () => (managers ??= findManagers({ os, log: console.log, signal: options.signal })),
     hardware: realHardware(
       os,
       config,

@@ -7,6 +7,7 @@ import { ARCHITECTURE_NAMES, findArchitecture } from '../arch/table.ts';
 import { findQemuMachine } from '../arch/qemu.ts';
 import { COLLECTORS } from '../agent/collectors.ts';
 import { COMMANDS, STEPS } from '../agent/commands/table.ts';
+import { ManifestSchema } from '../agent/plugins/manifest.ts';
 import { PARAMETERS } from '../agent/config/config.ts';
 import { type ParameterSpec, showValue } from '../agent/config/values.ts';
 
@@ -54,6 +55,26 @@ test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...globSync('docs/
     expect(targets.filter((target) => !existsSync(join(dirname(file), target)))).toEqual([]);
   },
 );
+
+describe('docs/steps.md', () => {
+  const text = readFileSync('docs/steps.md', 'utf8');
+  test('shows the example as it is', () => {
+    const files = globSync('docs/examples/steps/acme-firmware/**', { withFileTypes: true }).filter((one) =>
+      one.isFile(),
+    );
+    expect(files).toHaveLength(3);
+    for (const file of files) expect(text).toContain(readFileSync(join(file.parentPath, file.name), 'utf8'));
+  });
+  test('lists every field of a manifest and of its steps', () => {
+    const listed = (heading: string) =>
+      [...(text.split(`| ${heading} |`)[1]?.split('\n\n')[0] ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(
+        (match) => match[1],
+      );
+    const { properties } = ManifestSchema;
+    expect(listed('field')).toEqual(Object.keys(properties));
+    expect(listed('field of a step')).toEqual(Object.keys(properties.steps.items.properties));
+  });
+});
 
 test('each decision is in the index', () => {
   const index = readFileSync('docs/decisions/README.md', 'utf8');

@@ -18,7 +18,8 @@ import { type Candidate, candidates, stepsByManager, versionsOf } from './manage
 /** The agent's own steps: name and version are those of IPA's generic manager, which a conductor may know already. */
 export const HARDWARE_MANAGER_VERSION = { generic_hardware_manager: '1.2' };
 
-const STEP_ERRORS: Record<StepKind, AgentErrorType> = {
+/** What a step's failure is called that has no name of its own. */
+export const STEP_ERRORS: Record<StepKind, AgentErrorType> = {
   clean: 'CleaningError',
   deploy: 'DeploymentError',
   service: 'ServicingError',

@@ -1,3 +1,4 @@
+import type { Follow } from '../../system/follow.ts';
 import type { Run, RunBytes } from '../../system/run.ts';
 
 /** A disk or partition, or in tests a regular file of the disk's size, opened for one purpose. Never grown, never truncated. */
@@ -25,6 +26,7 @@ export type SystemFiles = {
   /** Where a symbolic link leads in the end. */
   resolve: (path: string) => Promise<string | undefined>;
   exists: (path: string) => Promise<boolean>;
+  isExecutable: (path: string) => Promise<boolean>;
   write: (path: string, content: string | Uint8Array, mode?: number) => Promise<void>;
   makeDirectory: (path: string, mode?: number) => Promise<void>;
   remove: (path: string) => Promise<void>;
@@ -73,6 +75,8 @@ export type AgentOs = {
   run: Run;
   /** For programs whose output is no text. */
   runBytes: RunBytes;
+  /** As `run`, for a program that takes long or says much. */
+  follow: Follow;
   files: SystemFiles;
   clock: Clock;
   addresses: () => NetworkAddress[];

@@ -1,4 +1,4 @@
-import { access, chmod, mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 
 import { writeAtomically } from '../../system/files.ts';
 import type { SystemFiles } from './door.ts';
@@ -24,6 +24,11 @@ export const systemFiles: SystemFiles = {
   resolve: (path) => orElse(realpath(path), undefined),
   exists: (path) =>
     access(path).then(
+      () => true,
+      () => false,
+    ),
+  isExecutable: (path) =>
+    access(path, constants.X_OK).then(
       () => true,
       () => false,
     ),

@@ -1,6 +1,7 @@
 import { hostname, networkInterfaces, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { systemFollow } from '../../system/follow.ts';
 import { systemRun, systemRunBytes } from '../../system/run.ts';
 import { openBlockDevice } from './block-device.ts';
 import { systemExchange } from './datagram.ts';
@@ -39,6 +40,7 @@ export function systemOs(): AgentOs {
   return {
     run: systemRun,
     runBytes: systemRunBytes,
+    follow: systemFollow,
     files: systemFiles,
     clock: systemClock,
     addresses,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { type CollectorParts, type CollectorSpec, COLLECTORS } from '../../agent/collectors.ts';
+import { GENERIC } from '../../agent/commands/table.ts';
 import { makeConfig } from '../../agent/config/config.ts';
 import { inspectionData } from '../../agent/inspection-data.ts';
 import { fakeOs, fakeRun } from '../fakes/agent-os.ts';
@@ -12,6 +13,7 @@ function parts(changes: Partial<CollectorParts> = {}): Omit<CollectorParts, 'nam
     os: fakeOs(),
     config: makeConfig(new Map()),
     hardware: { network: NETWORK, inventory: async () => INVENTORY, macs: async () => [], rootDisk: async () => DISK },
+    managers: async () => [GENERIC],
     logs: async () => `logs after ${lines.length} lines`,
     log: (line) => lines.push(line),
     signal: new AbortController().signal,

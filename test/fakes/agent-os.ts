@@ -23,6 +23,7 @@ export function memoryFiles(
     },
     resolve: async (path) => (all.has(path) ? path : undefined),
     exists: async (path) => all.has(path) || [...all.keys()].some((name) => name.startsWith(`${path}/`)),
+    isExecutable: async (path) => all.has(path),
     write: async (path, content) => {
       all.set(path, typeof content === 'string' ? content : Buffer.from(content).toString('utf8'));
     },
@@ -52,6 +53,7 @@ export function fakeOs(parts: Partial<AgentOs> = {}): AgentOs {
   return {
     run: fakeRun(),
     runBytes: () => Promise.reject(new Error('this machine has no programs whose output is no text')),
+    follow: (file) => Promise.reject(new Failure('COMMAND_FAILED', `cannot run ${file}: spawn ${file} ENOENT`)),
     files: memoryFiles(),
     clock: fakeClock(),
     addresses: () => [

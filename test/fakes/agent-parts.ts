@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../../agent/engine/command-table.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
+import { GENERIC } from '../../agent/commands/table.ts';
 import { makeConfig } from '../../agent/config/config.ts';
 import { parseKernelParameters } from '../../agent/config/kernel-parameters.ts';
 import { createConsole } from '../../agent/console.ts';
@@ -109,6 +110,7 @@ export async function fakeParts(options: {
       rootDisk: async () => DISK,
       ...options.hardware,
     },
+    managers: async () => [GENERIC],
     console,
     http: createHttp({ tls: TLS, timeoutMs: 3000 }),
     random: () => 0,
