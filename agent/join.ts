@@ -2,7 +2,7 @@ import type { Lookup } from './api/ironic.ts';
 import { collectSystemLogs } from './commands/logs.ts';
 import { waitForDhcp } from './dhcp-wait.ts';
 import { inspectionData } from './inspection-data.ts';
-import type { IronicClient } from './ironic/client.ts';
+import { type IronicClient, refusalStatus } from './ironic/client.ts';
 import { inspectionUrls, postInspection } from './ironic/inspection.ts';
 import { chooseToken, lookupNode } from './ironic/lookup.ts';
 import { lockDown } from './lockdown.ts';
@@ -67,6 +67,23 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
   }
 }
 
+/** The client, with a note in the state of every lookup whose answer nobody has taken in. */
+function rememberLookups(ironic: IronicClient, store: AgentParts['store']): IronicClient {
+  return {
+    ...ironic,
+    lookup: async (...args) => {
+      await store.asking();
+      try {
+        return await ironic.lookup(...args);
+      } catch (error) {
+        // Any status but 200 brings no token; without one, the answer may have been given and not have come through.
+        await store.asked(refusalStatus(error) === undefined ? 'lost' : 'none');
+        throw error;
+      }
+    },
+  };
+}
+
 /**
  * Asks Ironic for the node, round after round, and keeps the token.
  * @returns undefined when Ironic withholds the token, and the machine is locked
@@ -81,7 +98,7 @@ export async function join(
     console.status({ state: `asking Ironic for this machine's node at ${config.apiUrls.join(', ')}` });
     try {
       const lookup = await lookupNode({
-        ironic,
+        ironic: rememberLookups(ironic, store),
         addresses: hardware.macs,
         nodeUuid,
         timeoutSeconds: config.lookupTimeoutSeconds,
@@ -97,11 +114,22 @@ export async function join(
       const token = chooseToken(store.state().token ?? config.agentToken, lookup.config.agent_token);
       console.addSecret(token);
       await store.update({ nodeUuid: lookup.node.uuid, ...(token !== undefined && { token }) });
+      await store.asked('taken');
       console.status({ node: lookup.node.uuid, state: "found this machine's node", error: '' });
       return { lookup, token };
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Failure && error.code === 'TOKEN_WITHHELD') {
+      const isWithheld = error instanceof Failure && error.code === 'TOKEN_WITHHELD';
+      if (isWithheld) await store.asked('none');
+      if (isWithheld && store.tokenMayBeLost()) {
+        // It was given to an agent of this boot, which died or never heard of it. Nobody serves without a token, so there is
+        // nothing to lock; Ironic makes a new one when it power-cycles the machine, at the latest after its own time-out.
+        const why = `${error.message}: it went to this boot's agent, which stopped before it could keep it`;
+        console.status({ state: 'without a token: waiting for Ironic to give out a new one', error: why });
+        await os.clock.sleep(RETRY_SECONDS * 1000, signal);
+        continue;
+      }
+      if (isWithheld) {
         // Nobody but Ironic's own agent of this boot may serve: the network goes down, as IPA does it.
         if (!parts.inRamdisk) throw error;
         await lockDown(parts, errorText(error));

@@ -51,7 +51,7 @@ export async function startAgent(options: {
     config,
     tlsFiles,
     serverCertificate: config.listenTls ? await readServerCertificate(config, os.files) : undefined,
-    store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY),
+    store: await openState(os.files, options.stateDirectory ?? STATE_DIRECTORY, console.log),
     commands: COMMANDS,
     managers: () => (managers ??= findManagers({ os, log: console.log, signal: options.signal })),
     hardware: realHardware(

@@ -23,6 +23,8 @@ export type RoutesOptions = {
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
 type Route = { path: string; methods: Partial<Record<'GET' | 'POST', Handler>> };
 
+/** An address with its zone. */
+const LONGEST_CLIENT = 64;
 /** Longest body that is read before its sender has shown the token. */
 const LONGEST_UNTRUSTED_BODY = 1024 ** 2;
 /** A command may carry a config drive: 64 MiB, in base64 and JSON. */
@@ -51,6 +53,13 @@ function readCommand(body: unknown): CommandRequest {
   }
   if (!Value.Check(CommandRequestSchema, value)) throw new HttpFault(400, 'Missing or invalid name or params');
   return value;
+}
+
+/** Who asks, for the log: what a proxy says of it, else the other end of the connection. */
+function clientOf(request: FastifyRequest): string {
+  const { 'x-forwarded-for': forwarded, 'x-real-ip': real } = request.headers;
+  const named = [forwarded, real].flat().find((value) => value !== undefined && value.trim() !== '');
+  return (named?.split(',')[0] ?? request.ip).trim().slice(0, LONGEST_CLIENT);
 }
 
 /** The token never reaches a log, in any spelling that a query string allows. */
@@ -139,7 +148,10 @@ export function addRoutes(app: FastifyInstance, options: RoutesOptions): void {
   // Clients do not always say what they send, and some say something else: it is JSON whatever the header says.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  // The address is asked for at the start: a connection that is closed by the time of the answer has none any more.
+  const clients = new WeakMap<FastifyRequest, string>();
   app.addHook('onRequest', (request, _reply, done) => {
+    clients.set(request, clientOf(request));
     request.raw.headers['content-type'] = 'application/json';
     const length = Number(request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? Infinity : 0));
     const trusted = length <= LONGEST_UNTRUSTED_BODY || isToken(options.token(), query(request, 'agent_token'));
@@ -147,7 +159,9 @@ export function addRoutes(app: FastifyInstance, options: RoutesOptions): void {
   });
   app.addHook('onResponse', (request, reply, done) => {
     const took = `${Math.round(reply.elapsedTime)}ms`;
-    options.log(`${request.ip} - ${request.method} ${withoutToken(request.url)} - ${reply.statusCode} (${took})`);
+    options.log(
+      `${clients.get(request) ?? '-'} - ${request.method} ${withoutToken(request.url)} - ${reply.statusCode} (${took})`,
+    );
     options.onAnswer?.();
     done();
   });

@@ -356,6 +356,26 @@ describe('an agent that died', () => {
     expect(beats()).toHaveLength(1);
   });
 
+  test('or never heard the answer with its token waits for a new one, and leaves the network up', async () => {
+    let asked = 0;
+    ironic.override = (seen) => {
+      if (seen.path !== '/v1/lookup') return undefined;
+      asked += 1;
+      const node = { uuid: NODE_UUID };
+      const body = (agent_token: string) => ({ node, config: { heartbeat_timeout: 300, agent_token } });
+      if (asked === 1) return { status: 200, text: '{"node": {"uuid": "6c8c0a0e-' };
+      return { status: 200, body: body(asked < 4 ? '******' : TOKEN) };
+    };
+    const run = fakeRun({ 'ip link set eth0 down': '' });
+    const files = memoryFiles({ '/sys/class/net/eth0/device/x': '' });
+    const first = nextBeat();
+    const agent = await start('', { os: fakeOs({ clock: fastClock(100), run, files }) });
+    expect((await first).agent_token).toBe(TOKEN);
+    expect(agent.output()).toContain('without a token: waiting for Ironic to give out a new one');
+    expect(run.calls).toEqual([]);
+    expect(asked).toBe(4);
+  });
+
   test('outside of a ramdisk ends instead of touching the network', async () => {
     const first = nextBeat();
     const before = await start();

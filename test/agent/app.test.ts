@@ -183,6 +183,21 @@ describe('the token', () => {
     expect(lines[0]).toMatch(/^127\.0\.0\.1 - POST \/v1\/commands\/\?wait=true&agent_token=\*\*\* - 200 \(\d+ms\)$/);
   });
 
+  test.each([
+    [{}, '127.0.0.1'],
+    [{ 'x-forwarded-for': '192.0.2.7, 10.0.0.1' }, '192.0.2.7'],
+    [{ 'x-real-ip': '2001:db8::7' }, '2001:db8::7'],
+    [{ 'x-forwarded-for': '192.0.2.7', 'x-real-ip': '192.0.2.8' }, '192.0.2.7'],
+    [{ 'x-forwarded-for': ' ', 'x-real-ip': '192.0.2.8' }, '192.0.2.8'],
+    [{ 'x-forwarded-for': 'x'.repeat(5000) }, 'x'.repeat(64)],
+  ] as const)('stands in no log line, but who asked does: %j', async (headers, client) => {
+    const { app, log } = setup();
+    await app.inject({ url: `/v1/commands/?agent_token=${TOKEN}`, headers });
+    await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(1));
+    expect(log.mock.calls[0]?.[0]).toMatch(/ - GET \/v1\/commands\/\?agent_token=\*\*\* - 200 /);
+    expect(log.mock.calls[0]?.[0].startsWith(`${client} - `)).toBe(true);
+  });
+
   test('is asked for before a large body is read, and after a small one', async () => {
     const { post } = setup();
     const large = { name: 'standby.sync', params: { x: 'a'.repeat(2 * 1024 ** 2) } };

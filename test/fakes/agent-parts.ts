@@ -6,7 +6,7 @@ import { parseKernelParameters } from '../../agent/config/kernel-parameters.ts';
 import { createConsole } from '../../agent/console.ts';
 import { createHttp } from '../../agent/ironic/http.ts';
 import type { Network } from '../../agent/network.ts';
-import type { AgentOs } from '../../agent/os/door.ts';
+import type { AgentOs, SystemFiles } from '../../agent/os/door.ts';
 import { systemFiles } from '../../agent/os/files.ts';
 import type { AgentParts } from '../../agent/parts.ts';
 import { openState } from '../../agent/state.ts';
@@ -80,6 +80,8 @@ export const NETWORK: Network = {
 export async function fakeParts(options: {
   cmdline: string;
   stateDirectory: string;
+  /** Instead of the real ones. */
+  stateFiles?: SystemFiles;
   os: AgentOs;
   signal: AbortSignal;
   commands?: readonly CommandSpec<AgentDeps>[];
@@ -101,7 +103,7 @@ export async function fakeParts(options: {
     config,
     tlsFiles: {},
     serverCertificate: options.serverCertificate,
-    store: await openState(systemFiles, options.stateDirectory),
+    store: await openState(options.stateFiles ?? systemFiles, options.stateDirectory, console.log),
     commands: options.commands ?? [],
     hardware: {
       network: NETWORK,
