@@ -8,7 +8,7 @@ import { runAgent } from '../../agent/agent.ts';
 import type { SystemFiles } from '../../agent/os/door.ts';
 import { systemFiles } from '../../agent/os/files.ts';
 import { stepCommands } from '../../agent/engine/steps.ts';
-import { fakeOs, fakeRun } from './agent-os.ts';
+import { fakeOs, fakeRun, memoryFiles } from './agent-os.ts';
 import { fakeParts } from './agent-parts.ts';
 import { fastClock } from './clock.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
@@ -66,7 +66,7 @@ const { parts } = await fakeParts({
       }) satisfies AgentDeps['os']['run'],
       fakeRun(),
     ),
-    files: { ...fakeOs().files, list: async () => ['eth0'], exists: async () => true },
+    files: memoryFiles({ '/sys/class/net/eth0/device/x': '' }),
   }),
   signal: new AbortController().signal,
   commands: stepCommands<AgentDeps>(
