@@ -12,6 +12,8 @@ import { fakeOs, fakeRun, memoryFiles } from './agent-os.ts';
 import { fakeParts } from './agent-parts.ts';
 import { fastClock } from './clock.ts';
 import type { AgentDeps } from '../../agent/commands/deps.ts';
+import { GENERIC } from '../../agent/commands/table.ts';
+import type { StepSpec } from '../../agent/engine/command-table.ts';
 
 const [cmdline = '', stateDirectory = '', journal = '', death = ''] = process.argv.slice(2);
 const note = (line: string): void => appendFileSync(journal, `${line}\n`);
@@ -69,26 +71,32 @@ const { parts } = await fakeParts({
     files: memoryFiles({ '/sys/class/net/eth0/device/x': '' }),
   }),
   signal: new AbortController().signal,
-  commands: stepCommands<AgentDeps>(
-    Object.entries(STEPS).map(([step, priority]) => ({
-      step,
-      interface: 'deploy',
-      priorities: { clean: priority },
-      run: async (_deps, _request, context) => {
-        const at = (when: string): void => {
-          note(`${step} ${when}`);
-          if (death === `${step}:${when}`) die();
-        };
-        at('begin');
-        context.progress({ phase: 'erase', done: 0, total: 1 });
-        await pause(20);
-        at('middle');
-        await pause(20);
-        at('end');
+  commands: stepCommands<AgentDeps>({
+    managers: () => [
+      {
+        ...GENERIC,
+        steps: async () =>
+          Object.entries(STEPS).map<StepSpec<AgentDeps>>(([step, priority]) => ({
+            step,
+            interface: 'deploy',
+            priorities: { clean: priority },
+            run: async (_deps, _request, context) => {
+              const at = (when: string): void => {
+                note(`${step} ${when}`);
+                if (death === `${step}:${when}`) die();
+              };
+              at('begin');
+              context.progress({ phase: 'erase', done: 0, total: 1 });
+              await pause(20);
+              at('middle');
+              await pause(20);
+              at('end');
+            },
+          })),
       },
-    })),
-    (deps, node) => (deps.node.current = node),
-  ),
+    ],
+    cacheNode: (deps, node) => (deps.node.current = node),
+  }),
 });
 parts.console.log = ((log) => (message: string) => {
   note(`log ${message}`);

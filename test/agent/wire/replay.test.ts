@@ -96,7 +96,7 @@ const ownNetwork = (os: AgentOs) =>
     signal: new AbortController().signal,
   });
 
-describe('what ironic-python-agent and Ironic 29 said to each other, said to this agent', () => {
+describe('what ironic-python-agent and Ironic 29 said to each other, said to this agent', { timeout: 60_000 }, () => {
   test('inspection', async () => {
     const exchanges = recording('ipa-inspection');
     const os = { ...machineOs('qemu-q35-trixie'), clock: clock() };
