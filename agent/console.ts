@@ -1,5 +1,6 @@
 import type { CommandProgress } from './api/command.ts';
 import { formatBytes } from '../cli/progress.ts';
+import { redact } from '../system/redact.ts';
 
 /** What somebody at the rack needs to know; an empty text is not shown. */
 export type ConsoleStatus = {
@@ -66,7 +67,8 @@ export function createConsole(options: {
   let status: ConsoleStatus = { name: '', address: '', node: '', state: '', command: '', error: '' };
   let lastProgress = { at: Number.NEGATIVE_INFINITY, phase: '' };
 
-  const mask = (text: string): string => [...secrets].reduce((kept, secret) => kept.replaceAll(secret, '***'), text);
+  const mask = (text: string): string =>
+    redact([...secrets].reduce((kept, secret) => kept.replaceAll(secret, '***'), text));
   const emit = (text: string): void => {
     const line = printable(mask(text));
     recent.push(`[${(options.monotonic() / 1000).toFixed(1).padStart(8)}] ${line}`);

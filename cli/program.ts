@@ -1,4 +1,5 @@
 import { Failure } from '../system/failure.ts';
+import { redact } from '../system/redact.ts';
 
 /** What a command's function gets besides its own options. */
 export type Program = {
@@ -14,9 +15,9 @@ export function showFailure(error: unknown, output: { write: (text: string) => u
   if (error instanceof Failure) {
     if (json)
       output.write(
-        `${JSON.stringify({ event: 'error', code: error.code, message: error.message, hint: error.hint ?? null })}\n`,
+        `${JSON.stringify({ event: 'error', code: error.code, message: redact(error.message), hint: error.hint ?? null })}\n`,
       );
-    else output.write(`${error.message}\n${error.hint ? `  try: ${error.hint}\n` : ''}`);
+    else output.write(redact(`${error.message}\n${error.hint ? `  try: ${error.hint}\n` : ''}`));
     return error.exitCode;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

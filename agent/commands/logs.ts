@@ -4,12 +4,14 @@ import { Type } from 'typebox';
 import type { CommandSpec } from '../engine/command-table.ts';
 import type { AgentOs } from '../os/door.ts';
 import { reasonOf } from '../../system/failure.ts';
+import { redact } from '../../system/redact.ts';
 import type { AgentDeps } from './deps.ts';
 
 /** Ironic waits 60 s for the archive (Metal3 30 s). */
 const ALL_TIMEOUT_MS = 20_000;
 /** Of each entry the last part is kept: the newest lines matter. */
 const LONGEST_ENTRY = 2 * 1024 ** 2;
+const LONGEST_WORD = 16 * 1024;
 
 type LogSource = { name: string; command: readonly [string, ...string[]] } | { name: string; file: string };
 
@@ -42,11 +44,18 @@ async function readSource(os: AgentOs, source: LogSource, signal: AbortSignal): 
   }
 }
 
+/** From a blank on: half a word would not be known for the secret that it is. */
+function lastPart(text: string): string {
+  const part = text.slice(-LONGEST_ENTRY);
+  const blank = part.slice(0, LONGEST_WORD).search(/\s/);
+  return part.length === text.length ? text : part.slice(blank + 1);
+}
+
 async function packTarGz(entries: readonly { name: string; text: string }[], seconds: number): Promise<Buffer> {
   const { pack } = await import('tar-stream');
   const archive = pack();
   for (const { name, text } of entries) {
-    const bytes = Buffer.from(text).subarray(-LONGEST_ENTRY);
+    const bytes = Buffer.from(redact(lastPart(text))).subarray(-LONGEST_ENTRY);
     archive.entry({ name, mode: 0o600, mtime: new Date(seconds * 1000) }, bytes);
   }
   archive.finalize();

@@ -1,13 +1,17 @@
 import { AgentError, type CommandError } from '../api/errors.ts';
 import { Failure, reasonOf } from '../../system/failure.ts';
+import { redact } from '../../system/redact.ts';
 
 /**
  * Anything that a command threw, as `command_error`. A failure's hint goes along: `details` is what the operator reads.
  */
 export function toCommandError(error: unknown): CommandError {
-  if (error instanceof AgentError) return error.toCommandError();
   const hint = error instanceof Failure && error.hint !== undefined ? `; try: ${error.hint}` : '';
-  return new AgentError('CommandExecutionError', `${reasonOf(error)}${hint}`).toCommandError();
+  const typed =
+    error instanceof AgentError ? error : new AgentError('CommandExecutionError', `${reasonOf(error)}${hint}`);
+  const result = typed.toCommandError();
+  // It ends up in the node's last_error, which more people may read than the node's secrets.
+  return { ...result, details: redact(result.details) };
 }
 
 /**

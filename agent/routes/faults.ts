@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 
 import type { FaultSchema } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
+import { redact } from '../../system/redact.ts';
 
 type Fault = Static<typeof FaultSchema>;
 export type FaultAnswer = { status: number; body: Fault };
@@ -45,7 +46,7 @@ export function faultOf(error: unknown): FaultAnswer {
   if (error instanceof AgentError) {
     return {
       status: error.code,
-      body: { faultcode: error.code < 500 ? 'Client' : 'Server', faultstring: error.message },
+      body: { faultcode: error.code < 500 ? 'Client' : 'Server', faultstring: redact(error.message) },
     };
   }
   if (error instanceof HttpFault) return httpFault(error.status, error.message);
