@@ -2,6 +2,7 @@ import type { World } from './world.ts';
 import { deployQcow2, deployRaw, undeploy } from './flows/deploy.ts';
 import { inspect, manage } from './flows/inspect.ts';
 import { rescue } from './flows/rescue.ts';
+import { service } from './flows/service.ts';
 import { clean } from './flows/clean.ts';
 
 /** What a flow found out, for the report. */
@@ -50,6 +51,12 @@ export const FLOWS = {
     to: 'active',
     proves: 'the rescue user is let in with the password, sees the disk, and the system comes back afterwards',
     run: rescue,
+  },
+  service: {
+    from: 'active',
+    to: 'active',
+    proves: 'a step of a plug-in in a machine that is in use, with a reboot that it asks for, and back to its system',
+    run: service,
   },
   undeploy: {
     from: 'active',

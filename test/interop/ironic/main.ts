@@ -20,6 +20,10 @@ import { ironicTree } from './tree.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/wire', import.meta.url));
 
+/** The plug-in step that docs/steps.md shows; the ramdisk is otherwise what build-ramdisk makes without a word. */
+const EXAMPLES = fileURLToPath(new URL('../../../docs/examples/steps', import.meta.url));
+const PLUGIN = ['--elements-path', EXAMPLES, '-e', 'acme-firmware'];
+
 const OPTIONS = {
   out: { type: 'string', placeholder: 'DIR', help: 'folder for logs and report.json; out/interop unless said' },
   memory: { type: 'integer', placeholder: 'MIB', help: "the machine's memory; 1024 unless said" },
@@ -72,7 +76,7 @@ async function runFlows(run: Run): Promise<void> {
   for (const name of Object.values(FILES)) await rm(join(folder, name), { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const steps = createSteps(progress, signal, () => []);
-  const lab = await prepare({ host, folder, memoryMiB, mirror, progress, signal }, steps);
+  const lab = await prepare({ host, folder, memoryMiB, mirror, build: PLUGIN, progress, signal }, steps);
   const tree = await steps.run("make Ironic's tree", (own) => ironicTree({ host, mirror, progress: own, signal }));
   const plan: Plan = {
     folder,

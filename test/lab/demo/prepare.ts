@@ -25,6 +25,8 @@ export type DeploymentOptions = {
   killConductorWhileWriting?: boolean;
   /** As `--mirror` of build-ramdisk; APT's own sources unless said. */
   mirror: readonly string[];
+  /** More words for build-ramdisk. */
+  build?: readonly string[];
   progress: Progress;
   signal: AbortSignal;
 };
@@ -40,7 +42,11 @@ async function buildRamdisk(options: Omit<DeploymentOptions, 'memoryMiB'>, progr
   const name = join(options.folder, 'ramdisk', 'ingot');
   const mirror = options.mirror.flatMap((url) => ['--mirror', url]);
   await mkdir(dirname(name), { recursive: true });
-  await runProgramJson('build-ramdisk', ['-o', name, ...mirror], { ...options, run: options.host.run, progress });
+  await runProgramJson('build-ramdisk', ['-o', name, ...mirror, ...(options.build ?? [])], {
+    ...options,
+    run: options.host.run,
+    progress,
+  });
   const [kernel, initramfs] = [`${name}.kernel`, `${name}.initramfs`];
   return { kernel, initramfs, kernelBytes: (await stat(kernel)).size, initramfsBytes: (await stat(initramfs)).size };
 }

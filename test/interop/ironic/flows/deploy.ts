@@ -25,6 +25,17 @@ export async function logIn({ run, signal, key, deployed: { hostname } }: World)
   return { hostname, rootDisk: ROOT_DISK_SERIAL };
 }
 
+/**
+ * Waits until the first boot has done all that it does, and has it on the disk: Ironic pulls the plug, and a system that was just made
+ * would come back without its host keys.
+ */
+export async function settle({ run, signal, key }: World): Promise<void> {
+  const target = { port: PORTS.ssh, user: USER_NAME, key };
+  // Exit code 2 is for deprecated settings, which Debian's own are.
+  const command = 'cloud-init status --wait >/dev/null || [ $? = 2 ]; sync';
+  await sshWhenReady(target, command, { run, signal, timeoutSeconds: SSH_TIMEOUT_SECONDS });
+}
+
 async function deploy(world: World, form: ImageForm, format: 'qcow2' | 'raw'): Promise<Facts> {
   const { client, plan, key } = world;
   const hostname = `interop-${format}`;

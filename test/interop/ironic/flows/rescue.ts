@@ -4,7 +4,7 @@ import { logInOnConsole } from '../../../lab/conducted.ts';
 import type { Facts } from '../flows.ts';
 import { NODE } from '../names.ts';
 import type { World } from '../world.ts';
-import { logIn } from './deploy.ts';
+import { logIn, settle } from './deploy.ts';
 import { PATIENCE } from './inspect.ts';
 import { mustBe, mustBeIn } from './must.ts';
 
@@ -15,6 +15,7 @@ const WHO_AM_I = 'echo "i am $USER with $(id -u), $(ls /dev/nvme0n1p2) and $((6 
 export async function rescue(world: World): Promise<Facts> {
   const { client, machine } = world;
   const password = randomBytes(9).toString('base64url');
+  await settle(world);
   await client.run('node', 'rescue', NODE, '--rescue-password', password, ...PATIENCE);
   await mustBeIn(world, 'rescue');
   const [, user, id] = await logInOnConsole(

@@ -1,0 +1,33 @@
+import type { Facts } from '../flows.ts';
+import { NODE } from '../names.ts';
+import type { World } from '../world.ts';
+import { logIn, settle } from './deploy.ts';
+import { PATIENCE } from './inspect.ts';
+import { mustBe, mustBeIn } from './must.ts';
+
+/** The plug-in of docs/steps.md, which the ramdisk has. Ironic reboots the machine after it, into the ramdisk again. */
+const STEP = { interface: 'deploy', step: 'update_acme_firmware', args: { version: '2.1' } };
+
+/** A step in the ramdisk of a machine that is in use, and back to its system. */
+export async function service(world: World): Promise<Facts> {
+  const { client, machine } = world;
+  await settle(world);
+  let starts = 0;
+  machine.onPower((event) => {
+    if (event === 'on') starts += 1;
+  });
+  const said: string[] = [];
+  machine.serial.onLine((line) => {
+    if (/firmware/.test(line)) said.push(line);
+  });
+  await client.run('node', 'service', NODE, '--service-steps', JSON.stringify([STEP]), ...PATIENCE);
+  await mustBeIn(world, 'active');
+  mustBe(
+    'the step said what it does on the console',
+    said.some((line) => line.includes('write firmware')),
+    true,
+  );
+  mustBe('starts of the machine (for the step, after it, and of its own system)', starts, 3);
+  const system = await logIn(world);
+  return { ...system, step: STEP.step, starts };
+}
