@@ -21,12 +21,13 @@ function kernelLines(lines: readonly HeardLine[]): KernelLine[] {
 }
 
 /**
- * When the kernel's clock began. Lines from before its serial console all come at once and late; a line is never early, so the
- * smallest distance is the truest.
+ * When a line was really printed. The console shows it late while it is busy, and the kernel's clock stands still for seconds while
+ * it looks for a clock source (most of all under emulation), so that its distance to the host's clock only grows: the smallest
+ * distance of this and all later lines is the truest.
  */
-function kernelZero(lines: readonly KernelLine[]): number | undefined {
-  const distances = lines.map(({ at, kernelSeconds }) => at - kernelSeconds);
-  return distances.length === 0 ? undefined : Math.min(...distances);
+function hostTime(lines: readonly KernelLine[], line: KernelLine): number {
+  const later = lines.slice(lines.indexOf(line)).filter((one) => one === line || one.kernelSeconds > 0);
+  return line.kernelSeconds + Math.min(...later.map(({ at, kernelSeconds }) => at - kernelSeconds));
 }
 
 /** The legs of a start in their order: what goes on in one, and what on the console shows its end, by the host's clock. */
@@ -84,13 +85,11 @@ export function milestones(boot: Boot): Milestone[] {
   note('iPXE and DHCP', fetched('deploy.kernel')?.begin);
   note('fetch kernel and initramfs', fetched('deploy.initramfs')?.end);
   const kernel = kernelLines(lines);
-  const zero = kernelZero(kernel);
-  if (zero !== undefined) {
-    note('boot loader, kernel unpacks itself', zero);
-    for (const [name, end] of KERNEL_ENDS) {
-      const line = kernel.find(({ text }) => end.test(text));
-      if (line) note(name, zero + line.kernelSeconds);
-    }
+  const first = kernel.find(({ text }) => text.startsWith('Linux version '));
+  if (first) note('boot loader, kernel unpacks itself', hostTime(kernel, first));
+  for (const [name, end] of KERNEL_ENDS) {
+    const line = kernel.find(({ text }) => end.test(text));
+    if (line) note(name, hostTime(kernel, line));
   }
   note('agent, until it asks for its node', firstLookup(boot));
   note('agent, until its heartbeat is taken', firstHeartbeat(boot));
