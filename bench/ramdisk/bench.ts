@@ -78,11 +78,11 @@ async function search(
   context: Context,
   lab: BenchLab,
   name: string,
-  low: number,
+  limits: { low: number; guess: number },
   attempt: () => Promise<{ why: string | undefined; boot: Parameters<typeof keepLog>[1] }>,
 ): Promise<Search> {
   const { steps, folder, progress, memoryMiB, stepMiB } = context;
-  const found = await bisect({ low, high: memoryMiB, step: stepMiB }, async (mebibytes) => {
+  const found = await bisect({ ...limits, high: memoryMiB, step: stepMiB }, async (mebibytes) => {
     lab.setMemory(mebibytes);
     const { why, boot } = await steps.run(`${name} of ${lab.ramdisk.name} with ${mebibytes} MiB`, attempt);
     progress.log(`  ${mebibytes} MiB: ${why ?? 'enough'}`);
@@ -95,7 +95,10 @@ async function search(
 
 async function searchStart(context: Context, lab: BenchLab, measured: Measured): Promise<void> {
   const patience = patienceOf(measured.starts.map((one) => one.heartbeatSeconds));
-  measured.smallestStart = await search(context, lab, 'start', LEAST_MIB, () =>
+  // What was in use while it had plenty is a good first guess.
+  const available = measured.starts.flatMap((one) => one.availableBytes ?? []);
+  const guess = context.memoryMiB - (available.length === 0 ? 0 : median(available) / 2 ** 20);
+  measured.smallestStart = await search(context, lab, 'start', { low: LEAST_MIB, guess }, () =>
     startRun(lab, patience, context.signal),
   );
 }
@@ -103,8 +106,8 @@ async function searchStart(context: Context, lab: BenchLab, measured: Measured):
 async function searchDeployment(context: Context, lab: BenchLab, measured: Measured): Promise<void> {
   const patience = patienceOf(measured.deployments.map((one) => one.seconds));
   // What does not come up does not deploy.
-  const low = (measured.smallestStart?.smallest ?? LEAST_MIB + context.stepMiB) - context.stepMiB;
-  measured.smallestDeployment = await search(context, lab, 'deployment', low, () =>
+  const guess = measured.smallestStart?.smallest ?? LEAST_MIB + context.stepMiB;
+  measured.smallestDeployment = await search(context, lab, 'deployment', { low: guess - context.stepMiB, guess }, () =>
     deployRun(lab, patience, context.signal),
   );
 }

@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { BuilderHost } from '../../builder/host/door.ts';
@@ -27,7 +27,9 @@ export type BenchLab = {
   seen: () => Boot;
   /** The same of the last start that has ended. */
   ended: () => Boot | undefined;
-  /** Switched off, and nothing of it remembered. */
+  /** What the machine has cost this host until now, undefined when it is off: the same however busy the host is. */
+  processorSeconds: () => Promise<number | undefined>;
+  /** Pulls the plug. */
   reset: () => Promise<void>;
   close: () => Promise<void>;
 };
@@ -42,6 +44,16 @@ async function withProbe(ramdisk: Ramdisk, folder: string): Promise<string> {
   const padding = new Uint8Array((ALIGNMENT - (ramdisk.initramfsBytes % ALIGNMENT)) % ALIGNMENT);
   await appendFile(`${name}.initramfs`, Buffer.concat([padding, await probeArchive()]));
   return name;
+}
+
+/** `getconf CLK_TCK` of every Linux that there is: what /proc/PID/stat counts in. */
+const TICKS_PER_SECOND = 100;
+
+/** @param stat /proc/PID/stat. @returns seconds in user and in kernel mode, all threads together (proc_pid_stat(5), fields 14 and 15) */
+export function processorSecondsOf(stat: string): number {
+  // The program's name, in brackets, may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /**
@@ -127,6 +139,11 @@ export async function openLab(options: {
     front,
     seen,
     ended: () => ended,
+    processorSeconds: async () => {
+      const pid = machine.processId();
+      const stat = pid === undefined ? undefined : await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+      return stat === undefined ? undefined : processorSecondsOf(stat);
+    },
     reset: () => machine.powerOff(),
     close: () => owned.disposeAsync(),
   };

@@ -59,6 +59,11 @@ const ROWS: readonly RowRule[] = [
     goal: 0.35,
   },
   {
+    name: '  the host’s processor time until then',
+    unit: 's',
+    of: ({ starts }) => starts.map((one) => one.processorSeconds),
+  },
+  {
     name: 'kernel and initramfs',
     unit: 'bytes',
     of: once(({ ramdisk }) => ramdisk.kernelBytes + ramdisk.initramfsBytes),

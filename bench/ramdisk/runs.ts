@@ -23,6 +23,10 @@ export type StartResult = {
   residentBytes: number | undefined;
   /** What of that no file of the ramdisk stands behind: what it costs beyond the ramdisk itself, whose files are in memory anyway. */
   anonymousBytes: number | undefined;
+  /** Of the machine's memory, at the same moment. */
+  availableBytes: number | undefined;
+  /** Of the host, for the machine until the first heartbeat. */
+  processorSeconds: number | undefined;
   fetchedBytes: number;
   legs: Leg[];
   /** Why there was no heartbeat. */
@@ -73,6 +77,7 @@ export async function startRun(lab: BenchLab, patienceSeconds: number, signal: A
   const steps = [{ interface: 'deploy', step: 'erase_devices_metadata' }];
   await provision(lab, 'clean', { clean_steps: steps });
   const why = await until(lab, () => firstHeartbeat(lab.seen()) !== undefined, patienceSeconds, signal);
+  const processorSeconds = why === undefined ? await lab.processorSeconds() : undefined;
   if (why === undefined) {
     const after = firstHeartbeat(lab.seen()) ?? 0;
     const isRead = () => readings(lab.seen()).some(({ at }) => at > after) || !lab.machine.isOn();
@@ -91,6 +96,8 @@ export async function startRun(lab: BenchLab, patienceSeconds: number, signal: A
     heartbeatSeconds,
     residentBytes: reading?.resident,
     anonymousBytes: reading?.anonymous,
+    availableBytes: reading?.available,
+    processorSeconds,
     fetchedBytes: fetchedBytes(boot),
     legs: waterfall(boot),
     why,

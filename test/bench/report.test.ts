@@ -8,6 +8,8 @@ const start = (seconds: number | undefined, legs: [string, number][] = []) => ({
   heartbeatSeconds: seconds,
   residentBytes: 80e6,
   anonymousBytes: 40e6,
+  availableBytes: 1e9,
+  processorSeconds: 10,
   fetchedBytes: 57e6,
   legs: legs.map(([name, value]) => ({ name, seconds: value })),
   why: seconds === undefined ? 'Kernel panic - not syncing: no memory' : undefined,

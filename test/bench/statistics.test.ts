@@ -42,16 +42,24 @@ describe('ratios', () => {
 });
 
 describe('the search for the smallest', () => {
-  test('finds it to the step, and tries few', async () => {
+  const step = 32;
+  const counts = fc.integer({ min: 1, max: 64 });
+
+  test('finds it to the step, wherever it begins, and tries nothing twice', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 64 }), async (steps, threshold) => {
-        const step = 32;
-        const high = steps * step;
-        const { smallest, tries } = await bisect({ low: 0, high, step }, async (value) => value >= threshold * step);
-        expect(smallest).toBe(threshold <= steps ? threshold * step : undefined);
-        expect(tries.length).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(steps)));
-        expect(tries.every(({ value }) => value % step === 0)).toBe(true);
+      fc.asyncProperty(counts, counts, counts, async (most, threshold, guess) => {
+        const limits = { low: 0, high: most * step, step, guess: guess * step };
+        const { smallest, tries } = await bisect(limits, async (value) => value >= threshold * step);
+        expect(smallest).toBe(threshold <= most ? threshold * step : undefined);
+        const values = tries.map(({ value }) => value);
+        expect(new Set(values).size).toBe(values.length);
+        expect(values.every((value) => value % step === 0 && value > 0 && value <= most * step)).toBe(true);
       }),
     );
+  });
+
+  test('takes few tries when the guess is near', async () => {
+    const { tries } = await bisect({ low: 0, high: 2048, step, guess: 800 }, async (value) => value >= 768);
+    expect(tries.length).toBeLessThanOrEqual(4);
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
 
+import { processorSecondsOf } from '../../bench/ramdisk/lab.ts';
 import { parseProbe, probeArchive } from '../../bench/ramdisk/probe.ts';
 import {
   type Boot,
@@ -89,6 +90,11 @@ test('a heartbeat that was refused is none', () => {
   const refused = { method: 'POST', path: '/v1/heartbeat/x', begin: 1, end: 2, status: 409, bytes: 9 };
   expect(firstHeartbeat({ lines: [], exchanges: [refused] })).toBeUndefined();
   expect(firstHeartbeat({ lines: [], exchanges: [refused, { ...refused, status: 202, end: 5 }] })).toBe(5);
+});
+
+test('what a machine costs the host is read past any name of its program', () => {
+  const stat = '4242 (qemu) ) S x) S 1 4242 4242 0 -1 4194560 1 0 0 0 1234 66 0 0 20 0 5 0 100 1 1';
+  expect(processorSecondsOf(stat)).toBe(13);
 });
 
 describe('the probe', () => {
