@@ -7,6 +7,10 @@ import type { AgentParts } from './parts.ts';
 
 const NETWORK_WAIT_SECONDS = 60;
 const POLL_MS = 250;
+/** Is there while the ramdisk's init waits for the address that counts, that of the interface which the firmware booted from. */
+const INIT_WAITS = '/run/ingot/network-wait';
+/** An init that died in its wait must not hold up the agent for ever. */
+const INIT_WAIT_SECONDS = 600;
 
 /** Families of addresses that a machine needs to talk to one of these URLs; a name may be either. */
 function usefulFamilies(urls: readonly string[]): Set<4 | 6> {
@@ -31,6 +35,10 @@ async function missingNetwork({ os, hardware, config }: AgentParts): Promise<str
 /** Waits for a network interface and its address; without them the agent goes on after a minute and says what is missing. */
 export async function waitForNetwork(parts: AgentParts): Promise<void> {
   const { os, console, signal } = parts;
+  for (let waited = 0; waited < INIT_WAIT_SECONDS * 1000 && (await os.files.exists(INIT_WAITS)); waited += POLL_MS) {
+    console.status({ state: 'waiting for the network' });
+    await os.clock.sleep(POLL_MS, signal);
+  }
   const start = os.clock.monotonic();
   for (;;) {
     const missing = await missingNetwork(parts);

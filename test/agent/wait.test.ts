@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import type { NetworkAddress } from '../../agent/os/door.ts';
 import { waitForDisks, waitForNetwork } from '../../agent/wait.ts';
-import { fakeOs } from '../fakes/agent-os.ts';
+import { fakeOs, memoryFiles } from '../fakes/agent-os.ts';
 import { DISK, fakeParts, MAC } from '../fakes/agent-parts.ts';
 import { fakeClock } from '../fakes/clock.ts';
 
@@ -79,6 +79,27 @@ describe('the network', () => {
     expect(clock.monotonic()).toBeGreaterThan(60_000);
     expect(clock.monotonic()).toBeLessThan(61_000);
     expect(output()).toContain('after 60 s there is still not a network interface');
+  });
+});
+
+describe('an init that waits for the interface of the boot', () => {
+  const waits = '/run/ingot/network-wait';
+
+  test('is waited for, although some other interface has an address', async () => {
+    const { parts, clock, output } = await setup({});
+    const files = memoryFiles({ [waits]: '' });
+    let looks = 0;
+    const exists: typeof files.exists = async (path) => (path === waits ? ++looks < 4 : files.exists(path));
+    await waitForNetwork({ ...parts, os: { ...parts.os, files: { ...files, exists } } });
+    expect(clock.sleeps).toHaveLength(3);
+    expect(output()).toContain('waiting for the network');
+  });
+
+  test('and died in that wait does not hold up the agent for ever', async () => {
+    const { parts, clock } = await setup({});
+    await waitForNetwork({ ...parts, os: { ...parts.os, files: memoryFiles({ [waits]: '' }) } });
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(600_000);
+    expect(clock.monotonic()).toBeLessThan(601_000);
   });
 });
 
