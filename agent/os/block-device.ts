@@ -6,10 +6,16 @@ import { type Run, systemRun } from '../../system/run.ts';
 import { AgentError } from '../api/errors.ts';
 import type { BlockDevice, SystemFiles } from './door.ts';
 import { systemFiles } from './files.ts';
+import { createLimit } from './limit.ts';
 
 /** Shorter ranges are zeroed by writing: starting a program costs more than that. */
 const LEAST_BYTES_FOR_A_PROGRAM = 4 * 1024 ** 2;
 const ZEROS = Buffer.alloc(1024 ** 2);
+/**
+ * Node has four threads for all files, and for the names of hosts. Disks get two of them: one that is slow or hangs must not stand
+ * between the heartbeat and the name of the API, or between a command and its place in the history.
+ */
+const onDiskThread = createLimit(2);
 
 type Geometry = { isBlockDevice: boolean; sizeBytes: number; sectorBytes: number };
 
@@ -70,10 +76,12 @@ async function transfer(device: Opened, doing: 'read' | 'write', buffer: Uint8Ar
     const at = position + done;
     try {
       const { length } = buffer;
-      const count =
+      const from = done;
+      const count = await onDiskThread(async () =>
         doing === 'read'
-          ? (await handle.read(buffer, done, length - done, at)).bytesRead
-          : (await handle.write(buffer, done, length - done, at)).bytesWritten;
+          ? (await handle.read(buffer, from, length - from, at)).bytesRead
+          : (await handle.write(buffer, from, length - from, at)).bytesWritten,
+      );
       if (count === 0) throw rangeError(doing, path, at, length - done, at);
       done += count;
     } catch (error) {
@@ -140,7 +148,7 @@ export async function openBlockDevice(
       zero: (position, lengthBytes) => zero(device, position, lengthBytes),
       flush: async () => {
         try {
-          await handle.sync();
+          await onDiskThread(() => handle.sync());
         } catch (error) {
           throw new AgentError('BlockDeviceError', `cannot flush ${path}: ${reasonOf(error)}`, { cause: error });
         }
