@@ -87,6 +87,7 @@ export const urls = {
 /** A value as it would be written in a file. */
 export function showValue(value: unknown): string {
   if (value === undefined) return '';
-  if (Array.isArray(value)) return value.join(',');
+  // What a server sent may be anything, such as an object whose toString is no function.
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value.join(',');
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

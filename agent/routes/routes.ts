@@ -23,6 +23,8 @@ export type RoutesOptions = {
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
 type Route = { path: string; methods: Partial<Record<'GET' | 'POST', Handler>> };
 
+/** Ironic's tokens have 43 characters, and agents take none of fewer than 32. */
+const SHORTEST_TOKEN = 32;
 /** An address with its zone. */
 const LONGEST_CLIENT = 64;
 /** Longest body that is read before its sender has shown the token. */
@@ -73,7 +75,8 @@ export function withoutToken(url: string): string {
     } catch {
       name = '';
     }
-    return name === 'wait' ? pair : `${pair.split('=', 1)[0]}=***`;
+    if (name === 'wait' && /=(true|false)$/i.test(pair)) return pair;
+    return name.length < SHORTEST_TOKEN ? `${pair.split('=', 1)[0]}=***` : '***';
   });
   return `${path}?${kept.join('&')}`;
 }

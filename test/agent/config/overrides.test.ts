@@ -76,7 +76,7 @@ describe('what Ironic says at the lookup', () => {
     expect(changed).toEqual({});
     expect(problems).toEqual([
       'tls_min_version=1.0 is not used: 1.2 or 1.3 is needed',
-      'permitted_image_formats=1 is not used: a comma list of formats is needed',
+      'permitted_image_formats=[1] is not used: a comma list of formats is needed',
       'agent_containers.runner=lxc is not used: podman or docker is needed',
       'agent_containers.colour is not used: this agent does not know it',
     ]);
