@@ -10,6 +10,7 @@ import { COMMANDS, STEPS } from '../agent/commands/table.ts';
 import { ManifestSchema } from '../agent/plugins/manifest.ts';
 import { PARAMETERS } from '../agent/config/config.ts';
 import { type ParameterSpec, showValue } from '../agent/config/values.ts';
+import { WITHOUT_MEANING } from '../agent/config/without-meaning.ts';
 
 /** First cells of the table rows under a heading of docs/agent.md, without their back-ticks. */
 function rows(heading: string): string[] {
@@ -18,7 +19,7 @@ function rows(heading: string): string[] {
   return [...own.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] ?? '');
 }
 
-describe('docs/agent.md lists exactly what the agent has', () => {
+describe('docs/agent.md and docs/agent-configuration.md list exactly what the agent has', () => {
   test('parameters, with what they are called and what they are without being set', () => {
     const code = (name: string | undefined) => (name === undefined ? '' : `\`${name}\``);
     const wanted = Object.values<ParameterSpec>(PARAMETERS).map(
@@ -39,6 +40,18 @@ describe('docs/agent.md lists exactly what the agent has', () => {
       expect(text).toContain(`| \`${name}\` | ${adds.map((key) => `\`${key}\``).join(', ')} | ${summary} |`);
     }
     expect(rows('Collectors')).toEqual(COLLECTORS.map(({ name }) => name));
+  });
+  test('options that have no effect here, with the reasons', () => {
+    const wanted = WITHOUT_MEANING.map(({ parameter, options = [], group, reason }) => {
+      const names = [
+        ...(parameter === undefined ? [] : [parameter]),
+        ...options.map((name) => (group ? `[${group}] ${name}` : name)),
+      ];
+      return `| ${names.map((name) => `\`${name}\``).join(', ')} | ${reason} |`;
+    });
+    const [, section = ''] = readFileSync('docs/agent-configuration.md', 'utf8').split('\n## Without effect\n');
+    const [, table = ''] = section.split('|---|---|\n');
+    expect(table.split('\n\n')[0]?.trimEnd().split('\n')).toEqual(wanted);
   });
   test('commands', () => {
     expect(rows('Commands')).toEqual(COMMANDS.map(({ name }) => name));

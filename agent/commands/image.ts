@@ -113,6 +113,7 @@ async function prepareImage(
       options: {
         http: httpOptions(deps),
         isMd5Allowed: config.md5Enabled,
+        permittedFormats: config.disableDeepImageInspection ? undefined : config.permittedImageFormats,
         maxDurationMs: config.imageDownloadMaxDurationSeconds * 1000,
       },
       clock: os.clock,

@@ -87,7 +87,7 @@ export const COMMAND_PARAMETERS = {
     ...flag,
     option: 'enable_bios_bootloader_install',
     lookup: 'enable_bios_bootloader_install',
-    help: 'install GRUB for machines without UEFI',
+    help: 'install GRUB for machines without UEFI, which this agent cannot do yet',
     default: false,
   },
   allowArbitraryContainers: {

@@ -44,7 +44,12 @@ export async function loadAll(
   if (values.get('boot_method') !== 'vmedia' || !options.useMedia || seen !== undefined)
     return loadConfig(inOrder(line, seen, await readConfigFiles(os.files)));
   const isComplete = [line, ...(await readConfigFiles(os.files))].some(saysWhere);
-  const media = await readVirtualMedia(os, isComplete, options.signal);
+  const { signal } = options;
+  const media = await readVirtualMedia(os, {
+    isComplete,
+    publisher: values.get('ir_pub_id'),
+    ...(signal && { signal }),
+  });
   await os.files.makeDirectory(dirname(MEDIA_SEEN), 0o700);
   await os.files.write(MEDIA_SEEN, media.parameters ?? '', 0o600);
   const loaded = loadConfig(inOrder(line, media.parameters, await readConfigFiles(os.files)));

@@ -48,9 +48,10 @@ function suggestion(name: string, names: readonly string[]): string | undefined 
   return name.length > LONGEST_SLIP ? undefined : nearest(name, names);
 }
 
-function fits(row: WithoutMeaning, group: string, option: string): boolean {
-  if ((row.group ?? 'DEFAULT') !== group || row.option === undefined) return false;
-  return typeof row.option === 'string' ? row.option === option : row.option.test(option);
+function fits({ group: own = 'DEFAULT', options = [] }: WithoutMeaning, group: string, option: string): boolean {
+  const matches = (name: string): boolean =>
+    name.endsWith('*') ? option.startsWith(name.slice(0, -1)) : option === name;
+  return own === group && options.some(matches);
 }
 
 function readParameters(table: Table, source: ConfigSource & { kind: 'parameters' }, found: Settings): void {

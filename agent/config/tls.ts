@@ -1,3 +1,5 @@
+import { rootCertificates } from 'node:tls';
+
 import { defineFailures } from '../../system/failure.ts';
 import type { SystemFiles } from '../os/door.ts';
 import type { AgentConfig } from './config.ts';
@@ -43,6 +45,22 @@ async function readPem(files: SystemFiles, option: string, path: string, label: 
 const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----/;
 const KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
 
+/** Where an operator's own authorities are put in Debian's and in Red Hat's world; elements of the field do it. */
+const OWN_AUTHORITIES = ['/usr/local/share/ca-certificates', '/etc/pki/ca-trust/source/anchors'];
+
+/** cafile alone; without it Node's authorities and the operator's own, where there are some. */
+async function readAuthorities(cafile: string | undefined, files: SystemFiles): Promise<Pick<ClientTls, 'ca'>> {
+  if (cafile !== undefined) return { ca: await readPem(files, 'cafile', cafile, CERTIFICATE) };
+  const own: string[] = [];
+  for (const folder of OWN_AUTHORITIES) {
+    for (const name of (await files.list(folder)).toSorted()) {
+      const text = await files.read(`${folder}/${name}`);
+      if (text !== undefined && CERTIFICATE.test(text)) own.push(text.trim());
+    }
+  }
+  return own.length === 0 ? {} : { ca: [...rootCertificates, ...own].join('\n') };
+}
+
 /**
  * Reads what clients need.
  * @param notice told of a certificate without key, or the other way round, which is left out
@@ -54,7 +72,7 @@ export async function readTlsFiles(
   notice: (text: string) => void,
 ): Promise<TlsFiles> {
   const { cafile, certfile, keyfile } = config;
-  const ca = cafile === undefined ? {} : { ca: await readPem(files, 'cafile', cafile, CERTIFICATE) };
+  const ca = await readAuthorities(cafile, files);
   if (certfile === undefined && keyfile === undefined) return ca;
   if (certfile === undefined || keyfile === undefined) {
     notice(

@@ -69,8 +69,28 @@ async function listMedia({ run }: AgentOs, notices: string[]): Promise<Map<strin
   return media;
 }
 
-function findByLabel(media: ReadonlyMap<string, string>, labels: readonly string[]): string | undefined {
-  return [...media].find(([, label]) => labels.includes(label))?.[0];
+function findByLabel(media: ReadonlyMap<string, string>, wanted: string): string | undefined {
+  return [...media].find(([, label]) => label === wanted)?.[0];
+}
+
+/**
+ * The drive whose files are taken. Where the kernel's line names the publisher of the machine's own medium, another with the
+ * same label is somebody else's.
+ */
+async function findConfigDrive(
+  { run }: AgentOs,
+  media: ReadonlyMap<string, string>,
+  publisher: string | undefined,
+  notices: string[],
+): Promise<string | undefined> {
+  for (const [path] of [...media].filter(([, label]) => CONFIG_LABELS.includes(label))) {
+    if (publisher === undefined) return path;
+    const probe = ['-p', '-o', 'value', '-s', 'PUBLISHER_ID', path];
+    const { stdout } = await run('blkid', probe, { okExitCodes: [0, 2], timeoutMs: TIMEOUT_MS });
+    if (stdout.trim().toLowerCase() === publisher.toLowerCase()) return path;
+    notices.push(`${path} is not taken: its publisher is "${stdout.trim()}", and ir_pub_id says ${publisher}`);
+  }
+  return undefined;
 }
 
 /** BMCs that give no label still name their drives. */
@@ -127,9 +147,13 @@ const POLL_MS = 1000;
 /**
  * Looks for virtual media and takes from it what is for the agent. To be called when the kernel's line has
  * `boot_method=vmedia`: other machines may have foreign drives in them.
- * @param isComplete whether the agent has what it needs without `parameters.txt`
+ * @param options.isComplete whether the agent has what it needs without `parameters.txt`
+ * @param options.publisher `ir_pub_id` of the kernel's line: the publisher of the ISO image that files are taken from
  */
-export async function readVirtualMedia(os: AgentOs, isComplete: boolean, signal?: AbortSignal): Promise<VirtualMedia> {
+export async function readVirtualMedia(
+  os: AgentOs,
+  options: { isComplete: boolean; publisher: string | undefined; signal?: AbortSignal },
+): Promise<VirtualMedia> {
   const media: VirtualMedia = { parameters: undefined, copied: [], notices: [] };
   await os.run('udevadm', ['settle', '--timeout=10'], { timeoutMs: TIMEOUT_MS }).catch(() => undefined);
   const start = os.clock.monotonic();
@@ -138,15 +162,15 @@ export async function readVirtualMedia(os: AgentOs, isComplete: boolean, signal?
     const notices: string[] = [];
     try {
       const found = await listMedia(os, notices);
-      parametersDevice = findByLabel(found, [PARAMETERS_LABEL]) ?? (await findByModel(os, found));
-      configDevice = findByLabel(found, CONFIG_LABELS);
+      parametersDevice = findByLabel(found, PARAMETERS_LABEL) ?? (await findByModel(os, found));
+      configDevice = await findConfigDrive(os, found, options.publisher, notices);
     } catch (error) {
       notices.push(reasonOf(error));
     }
     media.notices = notices;
-    if (parametersDevice !== undefined || (isComplete && configDevice !== undefined)) break;
+    if (parametersDevice !== undefined || (options.isComplete && configDevice !== undefined)) break;
     if (os.clock.monotonic() - start > WAIT_SECONDS * 1000) break;
-    await os.clock.sleep(POLL_MS, signal);
+    await os.clock.sleep(POLL_MS, options.signal);
   }
   if (parametersDevice === undefined && configDevice === undefined)
     media.notices.push(`boot_method=vmedia, but no virtual media showed up within ${WAIT_SECONDS} s`);

@@ -10,6 +10,7 @@ import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 export type DeliveryOptions = {
   http: HttpOptions;
   isMd5Allowed: boolean;
+  permittedFormats?: readonly string[] | undefined;
   /** Longest time for one image, milliseconds; 0 is no limit. */
   maxDurationMs: number;
 };
@@ -82,7 +83,13 @@ async function deliverOnce(delivery: Delivery, checksum: Checksum): Promise<Writ
   const { request, options, clock, signal } = delivery;
   const source = await openFirst(request, { ...options.http, ...request.http }, clock, signal);
   try {
-    return await writeImage({ ...delivery, source, diskFormat: request.diskFormat, checksum });
+    return await writeImage({
+      ...delivery,
+      source,
+      diskFormat: request.diskFormat,
+      checksum,
+      permittedFormats: options.permittedFormats,
+    });
   } finally {
     await source.close();
   }

@@ -47,3 +47,13 @@ export function decideFormat(head: Uint8Array, diskFormat: string | null | undef
     );
   throw refuse(`format ${detected} is not supported; convert it with "qemu-img convert -O qcow2", or unpack it`);
 }
+
+/**
+ * @param permitted names as `permitted_image_formats` has them; raw and gpt are the same to the disk
+ * @throws AgentError `InvalidImage`
+ */
+export function checkPermitted(format: 'raw' | 'qcow2', permitted: readonly string[]): void {
+  const names = format === 'raw' ? [...RAW_NAMES] : [format];
+  if (names.some((name) => permitted.includes(name))) return;
+  throw refuse(`format ${format} is not among permitted_image_formats (${permitted.join(', ') || 'none'})`);
+}

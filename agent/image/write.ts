@@ -8,7 +8,7 @@ import { BLOCK_BYTES, toBlocks } from './blocks.ts';
 import { BOOT_BYTES, checkBootSectors } from './boot-sectors.ts';
 import type { Checksum } from './checksum.ts';
 import { createFlow, createRing, type Flow } from './flow.ts';
-import { decideFormat } from './format.ts';
+import { checkPermitted, decideFormat } from './format.ts';
 import { createQcow2Placer } from './place-qcow2.ts';
 import { createRawPlacer, type Placer } from './place-raw.ts';
 import { readQcow2Boot } from './qcow2-boot.ts';
@@ -26,6 +26,8 @@ const END_BYTES = 1024 ** 2;
 export type WriteImageJob = {
   source: ImageSource;
   diskFormat: string | null | undefined;
+  /** Formats that may be written (`permitted_image_formats`); any without it. */
+  permittedFormats?: readonly string[] | undefined;
   checksum: Checksum;
   /** Already opened for writing, exclusively; the caller closes it. */
   device: BlockDevice;
@@ -55,6 +57,7 @@ type Plan = {
 async function makePlan(job: WriteImageJob): Promise<Plan> {
   const { source, signal } = job;
   const format = decideFormat(source.head, job.diskFormat);
+  if (job.permittedFormats) checkPermitted(format, job.permittedFormats);
   if (format === 'qcow2') {
     const map = await readQcow2Map(source, signal);
     const { sizeBytes, clusterBytes } = map.header;

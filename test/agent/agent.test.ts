@@ -1,8 +1,9 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -268,6 +269,9 @@ describe('what an agent is told while it runs', () => {
         tlsMinVersion: { value: '1.3', by: 'Ironic' },
       });
       expect((await call(beat, '/v1/commands/')).status).toBe(200);
+      const old = connect({ port: Number(new URL(beat.callback_url).port), host: '127.0.0.1', maxVersion: 'TLSv1.2' });
+      const refused = await new Promise<Error>((resolve) => old.once('error', resolve));
+      expect(refused.message).toMatch(/protocol version|alert/);
     } finally {
       responder.close();
     }
@@ -300,6 +304,28 @@ describe('what an agent is told while it runs', () => {
     const again = nextBeat();
     await start('ipa-advertise-protocol=https', { config: { enableAutoTls: false } });
     expect((await again).callback_url).toBe(beat.callback_url);
+  });
+});
+
+describe('addresses', () => {
+  const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+
+  test.skipIf(!hasIpv6)('IPv6 alone will do: URL, listening, callback and certificate', async () => {
+    await ironic.close();
+    ironic = await startFakeIronic('1.96', '::1');
+    const first = nextBeat();
+    await start('ipa-listen-host=[::1]');
+    const beat = await first;
+    expect(beat.callback_url).toMatch(/^https:\/\/\[::1\]:\d+$/);
+    expect((await call(beat, '/v1/commands/')).status).toBe(200);
+  });
+
+  test('of several APIs the first that answers is used, and goes on being used', async () => {
+    const dead = `http://127.0.0.1:${await freePort()}`;
+    const first = nextBeat();
+    const agent = await start(`ipa-api-url=${dead},${ironic.url}`, {}, false);
+    expect((await first).callback_url).toMatch(/^https:\/\/127\.0\.0\.1:/);
+    expect(agent.output()).not.toContain('NO_ANSWER');
   });
 });
 

@@ -31,8 +31,11 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   return text === '' ? undefined : JSON.parse(text);
 }
 
-/** @param maximum the API version that it says it has */
-export async function startFakeIronic(maximum = '1.96'): Promise<FakeIronic> {
+/**
+ * @param maximum the API version that it says it has
+ * @param host the loopback address that it listens on
+ */
+export async function startFakeIronic(maximum = '1.96', host = '127.0.0.1'): Promise<FakeIronic> {
   let tokenGiven = false;
   const waiting: { fits: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
   const answer = (seen: Seen): FakeAnswer => {
@@ -75,7 +78,7 @@ export async function startFakeIronic(maximum = '1.96'): Promise<FakeIronic> {
     }
   };
   const server: Server = createServer((request, response) => void serve(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  fake.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  fake.url = `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
   return fake;
 }

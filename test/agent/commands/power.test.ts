@@ -14,7 +14,7 @@ const FLUSHED = {
   'hwclock -w -u': '',
 };
 
-function setup(answers: Record<string, string | Error>) {
+function setup(answers: Record<string, string | Error>, more: Partial<AgentDeps> = {}) {
   const run = fakeRun({ ...FLUSHED, ...answers });
   const files = memoryFiles({
     '/sys/block/sda/size': '1',
@@ -29,6 +29,7 @@ function setup(answers: Record<string, string | Error>) {
     inventory: () => Promise.reject(new Error('not here')),
     refreshNode: async () => undefined,
     recentLog: () => [],
+    ...more,
   };
   const log = vi.fn<(message: string) => void>();
   const runner = createRunner({ commands: POWER_COMMANDS, deps, signal: new AbortController().signal, log });
@@ -90,5 +91,37 @@ describe('sync', () => {
     const half = setup({ 'blockdev --flushbufs /dev/sda': new Error('gone') });
     expect((await half.execute('standby.sync')).command_status).toBe('SUCCEEDED');
     expect(half.log).toHaveBeenCalledWith('cannot flush /dev/sda: gone');
+  });
+});
+
+describe('the clock before the machine goes down', () => {
+  const strict = { config: { ...makeConfig(new Map()), failIfClockNotSet: true } };
+  const broken = { setClock: () => Promise.reject(new Failure('NO_TIME', 'cannot set the clock by x: silent')) };
+
+  test('is set by the time server once more, and the hardware by it', async () => {
+    const { execute, run, log } = setup({ reboot: '' }, { setClock: async () => 'the clock is right, says x' });
+    expect(await execute('standby.run_image')).toMatchObject({ command_status: 'SUCCEEDED' });
+    expect(run.calls[0]).toBe('hwclock -w -u');
+    expect(log).toHaveBeenCalledWith('the clock is right, says x');
+  });
+
+  test('that cannot be set is said, and the machine goes down all the same', async () => {
+    const { execute, run, log } = setup({ poweroff: '', 'hwclock -w -u': new Error('no such device') }, broken);
+    expect(await execute('standby.power_off')).toMatchObject({ command_status: 'SUCCEEDED' });
+    expect(run.calls.at(-1)).toBe('poweroff');
+    expect(log).toHaveBeenCalledWith('the clock keeps its time: cannot set the clock by x: silent');
+    expect(log).toHaveBeenCalledWith('the hardware clock keeps its time: no such device');
+  });
+
+  test.each([
+    ['a silent server', broken, {}],
+    ['a missing hardware clock', {}, { 'hwclock -w -u': new Error('no such device') }],
+  ])('with fail_if_clock_not_set %s fails the command, and the machine stays', async (_name, more, answers) => {
+    const { execute, run } = setup({ reboot: '', ...answers }, { ...strict, ...more });
+    expect(await execute('standby.run_image')).toMatchObject({
+      command_status: 'FAILED',
+      command_error: { type: 'ClockSyncError' },
+    });
+    expect(run.calls).not.toContain('reboot');
   });
 });

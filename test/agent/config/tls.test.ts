@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:https';
 import { createServer as createProxy } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { rootCertificates, type TLSSocket } from 'node:tls';
 
 import { afterEach, describe, expect, test } from 'vitest';
 
@@ -152,6 +152,20 @@ describe('files of the configuration', () => {
     await expect(read({ certfile: '/client.pem', keyfile: '/client.pem' })).rejects.toThrow(
       'cannot use keyfile=/client.pem',
     );
+  });
+
+  test('authorities that an element put into the ramdisk count beside the built-in ones', async () => {
+    const files = memoryFiles({
+      '/usr/local/share/ca-certificates/own.crt': SERVER.certificate,
+      '/etc/pki/ca-trust/source/anchors/README': 'put them here',
+    });
+    const { ca } = await readTlsFiles(configOf({}), files, () => undefined);
+    expect(ca).toContain(SERVER.certificate.trim());
+    expect(ca?.split('BEGIN CERTIFICATE').length).toBe(rootCertificates.length + 2);
+    const http = createHttp({ tls: clientTls(configOf({}), { ca: ca ?? '' }), timeoutMs: 5000 });
+    expect((await http({ method: 'GET', url: await serve() })).status).toBe(200);
+    const only = await readTlsFiles(configOf({ cafile: '/ca.pem' }), FILES, () => undefined);
+    expect(only.ca).toBe(SERVER.certificate);
   });
 
   test('a certificate without its key has no effect, and that is said', async () => {

@@ -42,11 +42,16 @@ async function put(path: string, text: string): Promise<string> {
 
 type Drive = { path: string; type?: string; transport?: string; size?: number; label?: string; iso?: string };
 
-async function makeIso(name: string, label: string, content: Record<string, string>): Promise<string> {
+async function makeIso(
+  name: string,
+  label: string,
+  content: Record<string, string>,
+  publisher = 'nobody',
+): Promise<string> {
   for (const [path, text] of Object.entries(content)) await put(`${name}.tree/${path}`, text);
   const iso = join(root, `${name}.iso`);
   const tree = join(root, `${name}.tree`);
-  await systemRun('xorriso', ['-as', 'mkisofs', '-quiet', '-R', '-V', label, '-o', iso, tree]);
+  await systemRun('xorriso', ['-as', 'mkisofs', '-quiet', '-R', '-publisher', publisher, '-V', label, '-o', iso, tree]);
   return iso;
 }
 
@@ -166,6 +171,21 @@ describe('virtual media', () => {
     const { config, notices } = await never.load();
     expect(config.lookupTimeoutSeconds).toBe(5);
     expect(notices).toEqual(['boot_method=vmedia, but no virtual media showed up within 30 s']);
+  });
+
+  test('of another publisher than the kernel’s line names are somebody else’s', async () => {
+    const ours = '5b0c9a6b-0c5f-4b7e-9a51-7c9e9fd1b7a1';
+    const conf = 'etc/ironic-python-agent.d/a.conf';
+    const foreign = await makeIso('foreign', 'config-2', { [conf]: '[DEFAULT]\nlookup_timeout = 1\n' }, 'Ironic');
+    const own = await makeIso('own', 'config-2', { [conf]: '[DEFAULT]\nlookup_timeout = 2\n' }, ours.toUpperCase());
+    const drives = [
+      { path: '/dev/sda', type: 'disk', transport: 'usb', label: 'config-2', iso: foreign },
+      { path: '/dev/sr0', label: 'config-2', iso: own },
+    ];
+    const { load } = machine(drives, `${LINE} ir_pub_id=${ours}`);
+    const { config, notices } = await load();
+    expect(config.lookupTimeoutSeconds).toBe(2);
+    expect(notices[0]).toMatch(/^\/dev\/sda is not taken: its publisher is "Ironic", and ir_pub_id says 5b0c/i);
   });
 
   test('are left alone by a machine that did not boot from them, and by one that is not the agent’s', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { checkBootSectors } from '../../../agent/image/boot-sectors.ts';
-import { decideFormat } from '../../../agent/image/format.ts';
+import { checkPermitted, decideFormat } from '../../../agent/image/format.ts';
 import { makeGuest, makeQcow2 } from '../../fakes/qcow2.ts';
 
 const guest = makeGuest(1024 ** 2, 1);
@@ -69,4 +69,13 @@ describe('the first sectors', () => {
     expect(() => checkBootSectors(Buffer.alloc(8192), 512)).toThrow('no partition table');
     expect(() => checkBootSectors(Buffer.alloc(100), 512)).toThrow('no partition table');
   });
+});
+
+test('formats that are not permitted are refused by name; raw and gpt are the same', () => {
+  expect(() => checkPermitted('raw', ['gpt'])).not.toThrow();
+  expect(() => checkPermitted('qcow2', ['raw', 'gpt', 'qcow2'])).not.toThrow();
+  expect(() => checkPermitted('qcow2', ['raw', 'gpt'])).toThrow(
+    'format qcow2 is not among permitted_image_formats (raw, gpt)',
+  );
+  expect(() => checkPermitted('raw', [])).toThrow('permitted_image_formats (none)');
 });
