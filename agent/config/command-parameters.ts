@@ -1,11 +1,21 @@
 import { Type } from 'typebox';
 
-import { count, file, flag, list, lowerWord, optionalText, type ParameterSpec, seconds } from './values.ts';
+import {
+  count,
+  file,
+  flag,
+  list,
+  lowerWord,
+  optionalText,
+  type ParameterSpec,
+  seconds,
+  someSeconds,
+} from './values.ts';
 
 /** What commands and steps may do: images, boot loaders, containers. */
 export const COMMAND_PARAMETERS = {
   imageDownloadConnectionTimeoutSeconds: {
-    ...seconds,
+    ...someSeconds,
     parameter: 'ipa-image-download-connection-timeout',
     option: 'image_download_connection_timeout',
     help: 'longest silence of an image server',

@@ -62,7 +62,8 @@ export function loadConfig(sources: readonly ConfigSource[]): LoadedConfig {
   const origins = new Map<string, string>();
   const values = SPECS.map(([key, spec]): [string, unknown] => {
     const said = settings.filter((setting) => setting.key === key && isSaid(setting, spec));
-    const last = said.at(-1);
+    const strongest = spec.parameterWins ? said.findLast(({ isParameter }) => isParameter) : undefined;
+    const last = strongest ?? said.at(-1);
     if (last === undefined) return [key, spec.default];
     const value = spec.read(last.text);
     const wrong = fault(last, spec, value);

@@ -1,6 +1,18 @@
 import { Type } from 'typebox';
 
-import { count, file, flag, list, lowerWord, optionalText, type ParameterSpec, seconds, urls, word } from './values.ts';
+import {
+  count,
+  file,
+  flag,
+  list,
+  lowerWord,
+  optionalText,
+  type ParameterSpec,
+  seconds,
+  someSeconds,
+  urls,
+  word,
+} from './values.ts';
 
 /** How Ironic is found and talked to: URLs, lookup, token, TLS as a client and as a server. */
 export const IRONIC_PARAMETERS = {
@@ -55,7 +67,7 @@ export const IRONIC_PARAMETERS = {
     default: 1,
   },
   httpRequestTimeoutSeconds: {
-    ...seconds,
+    ...someSeconds,
     parameter: 'ipa-http-request-timeout',
     option: 'http_request_timeout',
     help: 'longest wait for an answer of Ironic',

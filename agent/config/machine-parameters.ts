@@ -189,7 +189,8 @@ export const MACHINE_PARAMETERS = {
     ...flag,
     parameter: 'ipa-debug',
     option: 'debug',
-    help: 'say more in the log; a word that is none of true or false is false',
+    parameterWins: true,
+    help: 'say more in the log (here the kernel parameter outranks a file); a word that is none of true or false is false',
     // ironic-python-agent takes any word here.
     read: (text: string) => readBoolean(text) ?? false,
     default: false,

@@ -15,6 +15,8 @@ export type ParameterSpec = {
   oldNames?: readonly string[];
   /** Field of the lookup's `config` that outranks every other source; `a.b` is field b of object a. */
   lookup?: string;
+  /** The kernel's parameter outranks files, too. */
+  parameterWins?: true;
   /** Never to be shown. */
   secret?: true;
   help: string;
@@ -58,10 +60,18 @@ export const optionalText = {
   default: undefined,
 };
 export const file = { ...optionalText, needs: 'the path of a file' };
+/** Node's timers go wrong beyond 2^31 milliseconds; these are 23 days. */
+const MOST_SECONDS = 2_000_000;
 export const seconds = {
-  needs: 'a number of seconds, 0 or more',
+  needs: `a number of seconds from 0 to ${MOST_SECONDS}`,
   read: readNumber,
-  schema: Type.Number({ minimum: 0, maximum: 1e9 }),
+  schema: Type.Number({ minimum: 0, maximum: MOST_SECONDS }),
+};
+/** For time-outs: with 0 nothing could ever be in time. */
+export const someSeconds = {
+  ...seconds,
+  needs: `a number of seconds from 1 to ${MOST_SECONDS}`,
+  schema: Type.Number({ minimum: 1, maximum: MOST_SECONDS }),
 };
 export const count = {
   needs: 'a whole number, 0 or more',

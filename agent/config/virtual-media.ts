@@ -102,8 +102,24 @@ async function findByModel({ files }: AgentOs, media: ReadonlyMap<string, string
   return undefined;
 }
 
+/** What stays mounted is said; it is no reason not to serve. */
+async function unmount(os: AgentOs, path: string, notices: string[]): Promise<boolean> {
+  try {
+    await os.run('umount', [path], { timeoutMs: TIMEOUT_MS });
+    return true;
+  } catch (error) {
+    notices.push(reasonOf(error));
+    return false;
+  }
+}
+
 /** Runs `work` with the folder at which a device is, or for its time is made, readable. */
-async function mounted<T>(os: AgentOs, path: string, work: (folder: string) => Promise<T>): Promise<T> {
+async function mounted<T>(
+  os: AgentOs,
+  path: string,
+  notices: string[],
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
   const found = await os.run('findmnt', ['-n', '-o', 'TARGET', path], { okExitCodes: [0, 1], timeoutMs: TIMEOUT_MS });
   const [already = ''] = found.stdout.trim().split('\n');
   if (already !== '') return work(already);
@@ -112,7 +128,7 @@ async function mounted<T>(os: AgentOs, path: string, work: (folder: string) => P
   try {
     return await work(MOUNT_POINT);
   } finally {
-    await os.run('umount', [MOUNT_POINT], { timeoutMs: TIMEOUT_MS });
+    await unmount(os, MOUNT_POINT, notices);
   }
 }
 
@@ -132,11 +148,11 @@ async function copyFolders(os: AgentOs, root: string): Promise<string[]> {
 }
 
 /** As often as it takes: config drives may be mounted on top of each other. */
-async function unmountOthers(os: AgentOs): Promise<void> {
+async function unmountOthers(os: AgentOs, notices: string[]): Promise<void> {
   for (let times = 0; times < 10; times += 1) {
     const mounts = (await os.files.read('/proc/mounts')) ?? '';
     if (!mounts.split('\n').some((line) => line.split(' ')[1] === OTHER_MOUNT_POINT)) return;
-    await os.run('umount', [OTHER_MOUNT_POINT], { timeoutMs: TIMEOUT_MS });
+    if (!(await unmount(os, OTHER_MOUNT_POINT, notices))) return;
   }
 }
 
@@ -175,11 +191,14 @@ export async function readVirtualMedia(
   if (parametersDevice === undefined && configDevice === undefined)
     media.notices.push(`boot_method=vmedia, but no virtual media showed up within ${WAIT_SECONDS} s`);
   if (parametersDevice !== undefined) {
-    media.parameters = await mounted(os, parametersDevice, (root) => os.files.read(`${root}/${PARAMETERS_FILE}`));
+    media.parameters = await mounted(os, parametersDevice, media.notices, (root) =>
+      os.files.read(`${root}/${PARAMETERS_FILE}`),
+    );
     if (media.parameters === undefined && parametersDevice !== configDevice)
       media.notices.push(`${parametersDevice} has no ${PARAMETERS_FILE}`);
   }
-  if (configDevice !== undefined) media.copied = await mounted(os, configDevice, (root) => copyFolders(os, root));
-  await unmountOthers(os);
+  if (configDevice !== undefined)
+    media.copied = await mounted(os, configDevice, media.notices, (root) => copyFolders(os, root));
+  await unmountOthers(os, media.notices);
   return media;
 }

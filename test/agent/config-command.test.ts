@@ -22,7 +22,7 @@ const MACHINE = {
   '/proc/cmdline':
     'quiet boot_method=vmedia ipa-agent-token=geheim ipa-debug=1 ipa-nobody=1 ipa-api-url=https://u:p@h:1',
   '/run/ingot-agent/parameters.txt': 'ipa-lookup-timeout=9',
-  '/etc/ironic-python-agent.d/a.conf': '[DEFAULT]\ndebug = no\n',
+  '/etc/ironic-python-agent.d/a.conf': '[DEFAULT]\ndebug = no\nlisten_port = 1234\n',
   [`${STATE}/state.json`]: JSON.stringify({
     token: 'also secret',
     overrides: { tlsMinVersion: { value: '1.3', by: 'Ironic' } },
@@ -39,9 +39,10 @@ describe('ingot-agent config', () => {
       '  lookup_timeout  9  (parameters.txt of virtual media (ipa-lookup-timeout))',
       '  tls_min_version  1.3  (Ironic)',
       '  boot_method  vmedia  (kernel command line (boot_method))',
-      '  debug  false  (/etc/ironic-python-agent.d/a.conf line 2)',
+      '  listen_port  1234  (/etc/ironic-python-agent.d/a.conf line 3)',
+      '  debug  true  (kernel command line (ipa-debug))',
     ]);
-    expect(lines).toContain('  listen_port  9999');
+    expect(lines).toContain('  advertise_port  9999');
     expect(lines.slice(lines.indexOf('without effect') + 1)).toEqual([
       '  ipa-nobody (kernel command line) has no effect: this agent does not know it',
       '',

@@ -136,6 +136,15 @@ describe('precedence', () => {
     expect(shown).toEqual({ name: 'lookup_timeout', value: String(seconds), from });
   });
 
+  test('only ipa-debug outranks a file', () => {
+    const inBoth = file('[DEFAULT]\ndebug = false\ninsecure = false\n');
+    expect(loadConfig([line('ipa-debug=1 ipa-insecure=1'), inBoth]).config).toMatchObject({
+      debug: true,
+      insecure: false,
+    });
+    expect(loadConfig([file('[DEFAULT]\ndebug = true\n')]).config.debug).toBe(true);
+  });
+
   test('an empty value is none, but an empty list in a file is one', () => {
     const { config } = loadConfig([
       line('ipa-inspection-collectors=default,lldp ipa-lookup-timeout=7'),
@@ -203,7 +212,7 @@ describe('a value', () => {
     expect(load).toThrow(
       [
         'cannot use line 5 of /etc/ironic-python-agent.d/a.conf: neither name = value nor [section] nor # comment',
-        'kernel parameter ipa-lookup-interval=soon: a number of seconds, 0 or more is needed',
+        'kernel parameter ipa-lookup-interval=soon: a number of seconds from 0 to 2000000 is needed',
         'parameter of parameters.txt of virtual media ipa-insecure=perhaps: true or false is needed',
         'enable_auto_tls=maybe (/etc/ironic-python-agent.d/a.conf line 4): true or false is needed',
         'listen_port=99999 (/etc/ironic-python-agent.d/a.conf line 2): a port number from 1 to 65535 is needed',

@@ -188,6 +188,23 @@ describe('virtual media', () => {
     expect(notices[0]).toMatch(/^\/dev\/sda is not taken: its publisher is "Ironic", and ir_pub_id says 5b0c/i);
   });
 
+  test('that cannot be unmounted stay so, which is said', async () => {
+    const { load, os } = machine(
+      [{ path: '/dev/sr0', iso: await bootIso() }],
+      LINE,
+      '/dev/sr0 /mnt/config iso9660 ro 0 0\n',
+    );
+    const { run } = os;
+    os.run = (program, args, options) =>
+      program === 'umount'
+        ? Promise.reject(new Error(`umount: ${args[0]}: target is busy`))
+        : run(program, args, options);
+    const { config, notices } = await load();
+    expect(config.lookupTimeoutSeconds).toBe(77);
+    expect(notices).toContain('umount: /run/ingot-agent/media: target is busy');
+    expect(notices.filter((notice) => notice.includes('/mnt/config'))).toHaveLength(1);
+  });
+
   test('are left alone by a machine that did not boot from them, and by one that is not the agent’s', async () => {
     const drives = [{ path: '/dev/sr0', iso: await bootIso() }];
     const other = machine(drives, 'ipa-api-url=http://192.0.2.1');
