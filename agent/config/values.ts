@@ -89,7 +89,10 @@ export const list = { read: readList, schema: Type.Array(Type.String()) };
 /** Also the word `mdns`, which asks the network for the URL. */
 export const urls = {
   needs: 'a comma list of http:// or https:// URLs, or mdns,',
-  read: (text: string) => readList(text).map((url) => url.replace(/\/+$/, '')),
+  read: (text: string) => {
+    const items = readList(text).map((url) => url.replace(/\/+$/, ''));
+    return items.every((url) => url === 'mdns' || URL.canParse(url)) ? items : undefined;
+  },
   schema: Type.Array(Type.String({ pattern: '^(mdns|https?://[^/\\s]+.*)$' })),
   default: [],
 };

@@ -90,6 +90,8 @@ describe('the configuration', () => {
     ['ipa-listen-port=70000', 'ipa-listen-port=70000: a port number from 1 to 65535'],
     ['ipa-listen-port=9999x', 'ipa-listen-port=9999x: a port number'],
     ['ipa-api-url=ftp://x', 'ipa-api-url=ftp://x: a comma list of http:// or https:// URLs'],
+    ['ipa-api-url=http://[fd00::1', 'ipa-api-url=http://[fd00::1: a comma list of http:// or https:// URLs'],
+    ['ipa-http-request-timeout=0', 'ipa-http-request-timeout=0: a number of seconds from 1'],
     ['ipa-insecure=maybe', 'ipa-insecure=maybe: true or false'],
     ['ipa-tls-min-version=1.1', 'ipa-tls-min-version=1.1: 1.2 or 1.3'],
     ['ipa-lookup-timeout=-1', 'ipa-lookup-timeout=-1: a number of seconds'],
