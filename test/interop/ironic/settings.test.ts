@@ -2,10 +2,15 @@ import { expect, test } from 'vitest';
 
 import { ironicSettings, settingsText } from './settings.ts';
 
-const text = settingsText(ironicSettings({ agentApiPort: 6385, console: 'ttyS0,115200' }));
+const options = { agentApiPort: 6385, console: 'ttyS0,115200', service: false };
+const text = settingsText(ironicSettings(options));
 
 test('Ironic keeps its own mind about TLS, tokens and versions', () => {
-  expect(text).not.toMatch(/require_tls|require_agent_token|pin_release|verify_step/);
+  expect(text).not.toMatch(/require_tls|require_agent_token|restrict_lookup|fast_track/);
+});
+
+test('only where a node is serviced anybody may look it up', () => {
+  expect(settingsText(ironicSettings({ ...options, service: true }))).toContain('\nrestrict_lookup = false\n');
 });
 
 test('settings are an INI file whose sections are not torn apart', () => {

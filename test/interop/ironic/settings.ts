@@ -9,6 +9,8 @@ export type IronicOptions = {
   agentApiPort: number;
   /** The machine's serial console, for the kernel. */
   console: string;
+  /** Ironic 29 forgot the states of servicing where it says who may look a node up; without its restriction they may. */
+  service: boolean;
 };
 
 /** Kernel parameters of every start of the ramdisk. */
@@ -25,7 +27,7 @@ function kernelParameters(console_: string): string {
  * Ironic as one process with SQLite and without Keystone. Left alone on purpose is what the agent has to stand: require_tls
  * (true), timeouts, the boot mode (UEFI).
  */
-export function ironicSettings({ agentApiPort, console: console_ }: IronicOptions): Settings {
+export function ironicSettings({ agentApiPort, console: console_, service }: IronicOptions): Settings {
   return {
     DEFAULT: {
       auth_strategy: 'noauth',
@@ -51,7 +53,7 @@ export function ironicSettings({ agentApiPort, console: console_ }: IronicOption
       enabled_storage_interfaces: 'noop',
       enabled_vendor_interfaces: 'no-vendor',
     },
-    api: { host_ip: '127.0.0.1', port: PORTS.api },
+    api: { host_ip: '127.0.0.1', port: PORTS.api, ...(service && { restrict_lookup: false }) },
     agent: {
       image_download_source: 'http',
       deploy_logs_collect: 'always',

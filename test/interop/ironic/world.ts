@@ -152,7 +152,11 @@ export async function openWorld(
   await step('start Ironic', () =>
     startServices(
       tree,
-      { agentApiPort: plan.record ? PORTS.recordedApi : PORTS.api, console: row.console },
+      {
+        agentApiPort: plan.record ? PORTS.recordedApi : PORTS.api,
+        console: row.console,
+        service: plan.flows.includes('service'),
+      },
       { ironic: join(plan.folder, FILES.ironicLog), images: join(plan.folder, FILES.imagesLog) },
       door,
     ),
