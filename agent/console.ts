@@ -55,7 +55,7 @@ function printable(text: string): string {
 /**
  * The agent's log and status on the machine's own console, and its memory of both.
  * @param write one piece of text
- * @param monotonic milliseconds since the agent's start
+ * @param monotonic milliseconds since the machine's start
  */
 export function createConsole(options: {
   write: (text: string) => void;

@@ -25,6 +25,13 @@ export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterfa
   };
 }
 
+/** Milliseconds since the machine's start, so that the agent's lines stand where they belong among the kernel's. */
+async function sinceBoot({ files, clock }: AgentOs): Promise<() => number> {
+  const uptime = Number.parseFloat((await files.read('/proc/uptime')) ?? '');
+  const before = Number.isNaN(uptime) ? 0 : uptime * 1000 - clock.monotonic();
+  return () => before + clock.monotonic();
+}
+
 /** Puts the real parts together and runs the agent until the signal aborts. */
 export async function startAgent(options: {
   /** Instead of /proc/cmdline. */
@@ -39,7 +46,7 @@ export async function startAgent(options: {
   const { config, notices } = await loadAll(os, { ...options, useMedia: inRamdisk });
   const console = createConsole({
     write: (line) => void options.stdout.write(line),
-    monotonic: os.clock.monotonic,
+    monotonic: await sinceBoot(os),
     debug: config.debug,
   });
   const notice = (text: string): void => console.log(`configuration: ${text}`);

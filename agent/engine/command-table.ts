@@ -21,6 +21,11 @@ export type CommandSpec<Deps> = {
   /** Sync commands answer when they are done (within 60 s, the conductor's timeout); async ones answer RUNNING at once. */
   mode: 'sync' | 'async';
   summary: string;
+  /**
+   * Taken also while another command runs. It is then in no history: the conductor looks at the last entry, which must stay the
+   * command that runs.
+   */
+  whileBusy?: boolean;
   /** TypeBox object; unknown keys are refused with a TypeError as Python would, wrong values with InvalidCommandParamsError. */
   params: TSchema;
   /** Refuses bad parameters before the command starts: HTTP 400, and nothing in the history. */

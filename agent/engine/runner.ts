@@ -186,8 +186,28 @@ export function createRunner<Deps>(options: RunnerOptions<Deps>): Runner {
     return entry;
   };
 
+  const isBusy = (): boolean => history.last()?.command_status === 'RUNNING';
+  let besides: Promise<unknown> = Promise.resolve();
+  /** Runs a command beside the one that runs; one such at a time, and with a history of its own. */
+  const executeBeside = (spec: CommandSpec<Deps>, params: Record<string, unknown>): Promise<CommandResult> => {
+    const { events: _events, ...quiet } = options;
+    const own = createHistory({ restored: [], save: undefined, log: options.log });
+    const turn = besides.then(async () => {
+      options.log(`command ${spec.name} runs beside ${history.last()?.command_name ?? 'none'}`);
+      const entry = await begin(quiet, own, spec, params);
+      await entry.done;
+      await answerRefusal(own, entry);
+      return entry.result;
+    });
+    besides = turn.catch(() => undefined);
+    return turn;
+  };
+
   return {
     execute: async (name, params, wait = false) => {
+      // Not in the lock's turn: a sync command holds it until it is done.
+      const beside = isBusy() ? options.commands.find((spec) => spec.name === name && spec.whileBusy) : undefined;
+      if (beside !== undefined) return executeBeside(beside, params);
       const turn = lock.then(() => dispatch(name, params));
       lock = turn.catch(() => undefined);
       const entry = await turn;

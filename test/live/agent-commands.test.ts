@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,8 @@ import { type FakeIronic, NODE_UUID, startFakeIronic } from '../fakes/ironic.ts'
 import { PATIENCE_SECONDS } from '../lab/conducted.ts';
 import { type Dialog, openDialog } from '../lab/dialog.ts';
 
-// What only a real ramdisk can show of the agent's commands, in one boot: a rescue with a real login at its end.
+// What only a real ramdisk can show of the agent's commands, in one boot: the plug-in of the documentation, the logs while it runs,
+// and a rescue with a real login at its end.
 
 const PASSWORD = 'tell nobody';
 const controller = new AbortController();
@@ -60,7 +61,8 @@ beforeAll(async () => {
   await buildRamdisk({
     host,
     arch: 'x86_64',
-    elements: ['agent', 'openssh-server'],
+    elements: ['agent', 'openssh-server', 'acme-firmware'],
+    elementsPath: ['docs/examples/steps'],
     compress: 'zstd:3',
     output: ramdisk,
     progress,
@@ -75,6 +77,9 @@ beforeAll(async () => {
   sshPort = ssh;
   ironic = await startFakeIronic();
   cleanup.push(() => ironic.close());
+  const disk = join(folder, 'disk.raw');
+  await writeFile(disk, '');
+  await truncate(disk, 5 * 2 ** 30);
   const append = [
     `ipa-api-url=${ironic.url.replace('127.0.0.1', '10.0.2.2')}`,
     `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
@@ -85,7 +90,7 @@ beforeAll(async () => {
     {
       cpus: 2,
       memoryMiB: 768,
-      disks: [],
+      disks: [{ path: disk, kind: 'virtio', serial: 'LAB-VIRTIO-1' }],
       forwards: [
         { host: agentPort, guest: 9999 },
         { host: sshPort, guest: 22 },
@@ -123,6 +128,39 @@ afterAll(async () => {
   controller.abort();
   for (const undo of cleanup.toReversed()) await undo();
   await rm(folder, { recursive: true, force: true });
+});
+
+const node = { uuid: NODE_UUID };
+const STEP = { step: 'update_acme_firmware', interface: 'deploy', args: { version: '2.1' } };
+
+test('a plug-in of an element is listed and run, and the logs are there while it runs', async () => {
+  const { command_result: list } = await command('service.get_service_steps', { node, ports: [] });
+  expect(list).toMatchObject({
+    service_steps: { 'acme-firmware': [{ step: STEP.step, reboot_requested: true }] },
+    hardware_manager_version: { generic_hardware_manager: '1.2', 'acme-firmware': '1.0' },
+  });
+  const started = await command('service.execute_service_step', { step: STEP, node, ports: [] }, false);
+  expect(started.command_status).toBe('RUNNING');
+  const logs = await command('log.collect_system_logs');
+  const ended = (await call(`/v1/commands/${started.id}?wait=true`)) as CommandResult;
+  expect(ended.command_result).toEqual({
+    service_result: 'the firmware was missing and is 2.1',
+    service_step: STEP,
+  });
+  const { commands } = (await call('/v1/commands/')) as { commands: CommandResult[] };
+  expect(commands.map(({ command_name }) => command_name)).toEqual(['get_service_steps', 'execute_service_step']);
+
+  const archive = join(folder, 'logs.tar.gz');
+  const { system_logs } = logs.command_result as { system_logs: string };
+  await writeFile(archive, Buffer.from(system_logs, 'base64'));
+  const read = async (name: string) => (await systemRun('tar', ['-xzOf', archive, name])).stdout;
+  const journal = await read('journal');
+  for (const line of [/kernel: Linux version/, /init: starting the agent/, /agent: plug-in acme-firmware 1\.0/])
+    expect(journal).toMatch(line);
+  expect(JSON.parse(await read('udev/vda'))).toMatchObject({ DEVNAME: '/dev/vda', ID_SERIAL: 'LAB-VIRTIO-1' });
+  expect(await read('lsblk')).toContain('LAB-VIRTIO-1');
+  expect(await read('ingot-gaps')).toMatch(/^lshw: /m);
+  expect(journal + (await read('dmesg'))).not.toContain(beat.agent_token);
 });
 
 test('a rescue: the agent answers and is gone, and the user rescue logs in on the console and by SSH', async () => {

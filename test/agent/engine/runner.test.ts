@@ -288,3 +288,47 @@ test('events tell async ends, so that a heartbeat follows, and rates are worked 
   expect(progress.mock.calls.map(([, shown]) => shown.rate)).toEqual([undefined, 2500]);
   expect(finished).toHaveBeenCalledWith(expect.objectContaining({ command_status: 'SUCCEEDED' }), 'async');
 });
+
+describe('a command that is taken beside another', () => {
+  const beside = {
+    ...command('test.beside', 'sync', async () => 'seen', Type.Object({ word: Type.Optional(Type.String()) })),
+    whileBusy: true,
+  };
+  function busy(name: string) {
+    const { promise, open } = deferred();
+    const runner = createRunner<Deps>({
+      commands: [...COMMANDS, beside],
+      deps: { gate: promise },
+      signal: new AbortController().signal,
+      log: () => undefined,
+    });
+    const running = runner.execute(name, {});
+    return { runner, running, open };
+  }
+
+  test.each(['work.slow', 'test.wait'])('runs while %s does, and is in no history', async (name) => {
+    const { runner, running, open } = busy(name);
+    await vi.waitFor(() => expect(runner.history()).toMatchObject([{ command_status: 'RUNNING' }]));
+    expect(await runner.execute('test.beside', {})).toMatchObject({
+      command_name: 'beside',
+      command_status: 'SUCCEEDED',
+      command_result: { result: 'seen' },
+    });
+    await expect(runner.execute('test.beside', { word: 3 })).rejects.toMatchObject({
+      type: 'InvalidCommandParamsError',
+    });
+    expect((await runner.execute('test.beside', { worm: 3 })).command_error?.type).toBe('TypeError');
+    expect(runner.history()).toHaveLength(1);
+    open();
+    await running;
+  });
+
+  test('is one like all others when nothing runs', async () => {
+    const { runner, running, open } = busy('work.slow');
+    open();
+    const { id } = await running;
+    await runner.get(id, true);
+    const last = await runner.execute('test.beside', {});
+    expect(runner.history().at(-1)).toEqual(last);
+  });
+});
