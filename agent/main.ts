@@ -19,16 +19,17 @@ const OPTIONS = {
     placeholder: 'DIR',
     help: 'where token, certificate and history of this boot are kept',
   },
-  json: { type: 'boolean', help: 'inventory or configuration as JSON' },
+  json: { type: 'boolean', help: 'inventory, configuration or steps as JSON' },
   help: { type: 'boolean', short: 'h', help: 'show this help' },
   version: { type: 'boolean', help: 'show the version' },
 } as const satisfies OptionTable;
 
-const COMMANDS = ['inventory', 'config'];
+const COMMANDS = ['inventory', 'config', 'steps'];
 
 const HELP = `ingot-agent [--standalone]: inspects, erases and images the machine that it runs on, for Ironic
 ingot-agent inventory [--json]: shows what the machine is
 ingot-agent config [--json]: shows what the agent goes by, and where each value comes from
+ingot-agent steps [DIR] [--json]: shows the steps that it has on this machine, with the plug-ins of /etc/ingot/steps.d, or DIR
 
 ${optionsHelp(OPTIONS)}
 `;
@@ -43,14 +44,15 @@ const failure = defineFailures({
   },
 });
 
-async function main({ argv, stdout, signal }: Program): Promise<number> {
+async function main({ argv, stdout, stderr, signal }: Program): Promise<number> {
   const { values, positionals } = parseOptions(OPTIONS, argv);
   const [command, ...rest] = positionals;
   if (values.help || values.version) {
     stdout.write(values.help ? HELP : `${AGENT_VERSION}\n`);
     return 0;
   }
-  if (rest.length > 0 || (command !== undefined && !COMMANDS.includes(command))) {
+  const [folder, ...surplus] = command === 'steps' ? rest : [undefined, ...rest];
+  if (surplus.length > 0 || (command !== undefined && !COMMANDS.includes(command))) {
     throw usageFailure(`cannot understand "${positionals.join(' ')}"`, 'see --help');
   }
   if (command === 'inventory') {
@@ -70,6 +72,10 @@ async function main({ argv, stdout, signal }: Program): Promise<number> {
       stdout,
       json: values.json,
     });
+  }
+  if (command === 'steps') {
+    const { showSteps } = await import('./steps-command.ts');
+    return showSteps({ folder, stdout, stderr, json: values.json, signal });
   }
   const inRamdisk = await systemFiles.exists(RAMDISK_MARK);
   if (!inRamdisk && !values.standalone) throw failure('NOT_A_RAMDISK', RAMDISK_MARK);

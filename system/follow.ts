@@ -24,6 +24,8 @@ export type Ended = { exitCode: number | null; killedBy: string | null; isTimedO
 export type Follow = (file: string, args: readonly string[], options: FollowOptions) => Promise<Ended>;
 
 const LONGEST_LINE = 64 * 1024;
+/** By it whoever starts the agent again finds what it has left running (elements/agent: `/etc/ingot/leftovers`). */
+const MARK = { INGOT_AGENT_CHILD: '1' };
 const KILL_AFTER_MS = 5000;
 /** What a program has left running may hold its output open; its last words come within this time. */
 const LAST_WORDS_MS = 500;
@@ -67,7 +69,7 @@ export const systemFollow: Follow = async (file, args, options) => {
   const child = systemStart(file, args, {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    ...(options.env && { env: options.env }),
+    env: { ...options.env, ...MARK },
   });
   const cutters = (['stdout', 'stderr'] as const).map((from) => {
     const cutter = lineCutter((line) => options.onLine(line, from));

@@ -1,6 +1,5 @@
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { parse } from 'yaml';
 
 import { AgentError } from '../api/errors.ts';
 import { reasonOf } from '../../system/failure.ts';
@@ -36,7 +35,13 @@ export function optionWords(options: Options): string[] {
  * @param taken names of steps that are not containers'; a container must not stand in for one of them
  * @throws AgentError `HardwareManagerConfigurationError` that names the file and what is wrong
  */
-export function readContainerSteps(text: string, file: string, taken: ReadonlySet<string>): ContainerStep[] {
+export async function readContainerSteps(
+  text: string,
+  file: string,
+  taken: ReadonlySet<string>,
+): Promise<ContainerStep[]> {
+  // Few ramdisks have such a file; the others need not load what reads it.
+  const { parse } = await import('yaml');
   let data: unknown;
   try {
     data = parse(text, { schema: 'core' });

@@ -170,7 +170,7 @@ export async function findContainers(
         if (text === undefined)
           throw new AgentError('HardwareManagerConfigurationError', `cannot read container steps from ${file}`);
         const names = new Set([...taken, ...GENERIC_STEPS]);
-        return [...GENERIC_SPECS, ...readContainerSteps(text, file, names).map(declaredStep)];
+        return [...GENERIC_SPECS, ...(await readContainerSteps(text, file, names)).map(declaredStep)];
       },
     },
   ];

@@ -7,7 +7,7 @@ import { commandOf, type Manifest, readManifest } from './manifest.ts';
 import { pluginManager } from './plugin.ts';
 
 /** Where elements put plug-ins: `NAME.json`, and beside it the programs that it names. */
-export const PLUGIN_FOLDER = '/etc/ingot/steps.d';
+const PLUGIN_FOLDER = '/etc/ingot/steps.d';
 
 const SETTLE_TIMEOUT_MS = 30_000;
 const DETECT_TIMEOUT_MS = 30_000;
@@ -15,9 +15,15 @@ const DETECT_TIMEOUT_MS = 30_000;
 const TAKEN = ['generic_hardware_manager', 'GenericHardwareManager', 'ContainerHardwareManager'];
 
 export type PluginDeps = { os: Pick<AgentOs, 'follow'> };
-type Finder = { os: AgentOs; log: (message: string) => void; signal: AbortSignal };
+export type PluginFinder = {
+  os: AgentOs;
+  log: (message: string) => void;
+  /** Called with the path of each manifest whose plug-in cannot be used. */
+  onBroken?: (path: string) => void;
+  signal: AbortSignal;
+};
 
-async function readPlugin({ os }: Finder, folder: string, name: string): Promise<Manifest> {
+async function readPlugin({ os }: PluginFinder, folder: string, name: string): Promise<Manifest> {
   if (!/^[A-Za-z][A-Za-z0-9_.-]*$/.test(name)) throw new Error('its name has letters that it must not have');
   if (TAKEN.includes(name)) throw new Error('its name is that of steps of the agent');
   const manifest = readManifest((await os.files.read(`${folder}/${name}.json`)) ?? '');
@@ -30,7 +36,12 @@ async function readPlugin({ os }: Finder, folder: string, name: string): Promise
 }
 
 /** @throws when the answer is neither yes nor no */
-async function hasHardware({ os, log, signal }: Finder, folder: string, name: string, words: string): Promise<boolean> {
+async function hasHardware(
+  { os, log, signal }: PluginFinder,
+  folder: string,
+  name: string,
+  words: string,
+): Promise<boolean> {
   const [program, ...args] = commandOf(words, folder);
   let said = '';
   const { exitCode, isTimedOut } = await os.follow(program, args, {
@@ -48,7 +59,7 @@ async function hasHardware({ os, log, signal }: Finder, folder: string, name: st
   );
 }
 
-async function findPlugin(finder: Finder, folder: string, file: string): Promise<StepManager<PluginDeps>[]> {
+async function findPlugin(finder: PluginFinder, folder: string, file: string): Promise<StepManager<PluginDeps>[]> {
   const name = basename(file, '.json');
   try {
     const manifest = await readPlugin(finder, folder, name);
@@ -61,13 +72,14 @@ async function findPlugin(finder: Finder, folder: string, file: string): Promise
     return [pluginManager(name, manifest, folder)];
   } catch (error) {
     finder.signal.throwIfAborted();
+    finder.onBroken?.(`${folder}/${file}`);
     finder.log(`cannot use plug-in ${folder}/${file}, its steps are left out: ${reasonOf(error)}`);
     return [];
   }
 }
 
 /** The plug-ins that are for this machine; one that is broken is told of by name and left out. */
-export async function findPlugins(finder: Finder, folder = PLUGIN_FOLDER): Promise<StepManager<PluginDeps>[]> {
+export async function findPlugins(finder: PluginFinder, folder = PLUGIN_FOLDER): Promise<StepManager<PluginDeps>[]> {
   const files = (await finder.os.files.list(folder)).filter((file) => file.endsWith('.json')).toSorted();
   if (files.length === 0) return [];
   // They may ask for hardware whose drivers are being loaded.

@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { AGENT_VERSION } from '../../agent/api/version.ts';
 import { systemRun } from '../../system/run.ts';
@@ -35,5 +38,27 @@ describe('the command line of ingot-agent', () => {
     const { exitCode, stderr } = await agent('--standalone', '--kernel-parameters', 'ipa-listen-port=x');
     expect(exitCode).toBe(1);
     expect(stderr).toContain('cannot use kernel parameter ipa-listen-port=x: a port number from 1 to 65535 is needed');
+  });
+
+  test('shows the steps that plug-ins of a folder have, and fails when one of them is broken', async () => {
+    const path = await mkdtemp(join(tmpdir(), 'ingot-steps-'));
+    onTestFinished(() => rm(path, { recursive: true }));
+    const manifest = { version: '2', run: '/bin/true', steps: [{ step: 'do_it', priorities: { clean: 3 } }] };
+    await writeFile(join(path, 'good.json'), JSON.stringify(manifest));
+    const good = await agent('steps', path);
+    expect(good.exitCode).toBe(0);
+    expect(good.stdout).toMatch(
+      /^generic_hardware_manager 1\.2, support 1\n {2}erase_devices_metadata {2}deploy {2}clean 99/,
+    );
+    expect(good.stdout).toContain('good 2, support 3\n  do_it  deploy  clean 3\n');
+    await writeFile(join(path, 'bad.json'), '{}');
+    const bad = await agent('steps', path, '--json');
+    expect(bad.exitCode).toBe(1);
+    expect(bad.stderr).toContain(`cannot use plug-in ${path}/bad.json`);
+    expect(JSON.parse(bad.stdout)).toMatchObject({
+      clean_steps: { good: [{ step: 'do_it', priority: 3 }] },
+      hardware_manager_version: { good: '2' },
+      broken: [`${path}/bad.json`],
+    });
   });
 });

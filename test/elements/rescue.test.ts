@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
+import { systemFollow } from '../../system/follow.ts';
 import { busyboxScratch } from '../fakes/busybox.ts';
 
 const SCRIPT = 'elements/agent/files/etc/ingot/rescue';
@@ -52,4 +53,21 @@ test('sudo is there for whoever types it from habit', async () => {
   expect((await sudo('-u', 'root', '--', 'echo', 'c')).stdout).toBe('c\n');
   expect((await sudo('-u', 'nobody', 'id')).exitCode).toBe(1);
   expect((await sudo()).exitCode).toBe(1);
+});
+
+test('what an agent that is no more has started in groups of their own is found by its mark', async () => {
+  await using scratch = await busyboxScratch();
+  const controller = new AbortController();
+  let found: string[] = [];
+  const running = systemFollow('sh', ['-c', 'sleep 100 & echo $$ $!; wait'], {
+    signal: controller.signal,
+    onLine: (line) => {
+      void scratch.script('elements/agent/files/etc/ingot/leftovers').then(({ stdout }) => {
+        found = stdout.split('\n').filter((pid) => line.split(' ').includes(pid));
+        controller.abort(new Error('found'));
+      });
+    },
+  });
+  await expect(running).rejects.toThrow('found');
+  expect(found).toHaveLength(2);
 });
