@@ -18,7 +18,7 @@ function describeStep(spec: StepSpec<AgentDeps>): string {
 }
 
 /** The managers with their steps for people. */
-export async function describeManagers(
+async function describeManagers(
   managers: readonly StepManager<AgentDeps>[],
   deps: Pick<AgentDeps, 'os' | 'config'>,
 ): Promise<string> {
