@@ -1,5 +1,6 @@
 import type { InspectionData } from './api/inventory.ts';
 import type { AgentConfig } from './config/config.ts';
+import { collectDmi } from './hardware/dmi-decode.ts';
 import { collectExtraHardware } from './hardware/extra-hardware.ts';
 import { collectNumaTopology } from './hardware/numa.ts';
 import { collectPciDevices } from './hardware/pci.ts';
@@ -38,10 +39,14 @@ async function collectDefault({ hardware, log, managers, names }: CollectorParts
   const disk = await hardware.rootDisk(undefined).catch((error: unknown) => {
     log(`inspection goes without a root disk: ${reasonOf(error)}`);
   });
+  const details = await hardware.details().catch((error: unknown) => {
+    log(`inspection goes without details: ${reasonOf(error)}`);
+  });
   return {
     inventory,
     ...(disk && { root_disk: disk }),
     boot_interface: inventory.boot.pxe_interface,
+    ...(details && { ingot: details }),
     configuration: {
       collectors: [...names],
       managers: (await managers()).map(({ name, version }) => ({ name, version })),
@@ -53,8 +58,9 @@ async function collectDefault({ hardware, log, managers, names }: CollectorParts
 export const COLLECTORS: readonly CollectorSpec[] = [
   {
     name: 'default',
-    adds: ['inventory', 'root_disk', 'boot_interface', 'configuration'],
-    summary: 'the machine: network cards, processors, disks, memory, maker, boot mode',
+    adds: ['inventory', 'root_disk', 'boot_interface', 'configuration', 'ingot'],
+    summary:
+      'the machine: network cards, processors, disks, memory, maker, boot mode; `ingot` has what that has no place for',
     run: collectDefault,
   },
   {
@@ -68,6 +74,13 @@ export const COLLECTORS: readonly CollectorSpec[] = [
     adds: ['numa_topology'],
     summary: 'memory, cores and network cards of each NUMA node, from sysfs',
     run: ({ os, log }) => collectNumaTopology(os, log),
+  },
+  {
+    name: 'dmi-decode',
+    adds: ['dmi'],
+    summary:
+      'firmware, processors and memory modules in the words of dmidecode, from the kernel’s copy of the DMI table',
+    run: ({ os }) => collectDmi(os),
   },
   {
     name: 'usb-devices',

@@ -1,5 +1,5 @@
 import type { Node } from './api/command.ts';
-import type { Disk, Inventory } from './api/inventory.ts';
+import type { Details, Disk, Inventory } from './api/inventory.ts';
 import type { AgentDeps } from './commands/deps.ts';
 import type { AgentConfig } from './config/config.ts';
 import type { TlsFiles } from './config/tls.ts';
@@ -15,6 +15,8 @@ import type { StateStore } from './state.ts';
 export type Hardware = {
   network: Network;
   inventory: () => Promise<Inventory>;
+  /** What the inventory has no place for. */
+  details: () => Promise<Details>;
   /** MACs of the network interfaces that Ironic may know. */
   macs: () => Promise<string[]>;
   /** The disk an image would go to, by the node's hints where it has some. @throws when there is none */

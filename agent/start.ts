@@ -4,6 +4,7 @@ import type { AgentConfig } from './config/config.ts';
 import { loadAll } from './config/load.ts';
 import { clientTls, readServerCertificate, readTlsFiles } from './config/tls.ts';
 import { createConsole } from './console.ts';
+import { collectDetails } from './hardware/details.ts';
 import { collectInventory, findRootDisk } from './hardware/inventory.ts';
 import { createHttp } from './ironic/http.ts';
 import { findManagers } from './managers.ts';
@@ -19,6 +20,7 @@ export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterfa
     network,
     inventory: () =>
       collectInventory(os, config.bootInterface, { interfaces: network.settledInterfaces, bmc: network.bmc }),
+    details: () => collectDetails(os),
     // A VLAN has the MAC of what it is on.
     macs: async () => [...new Set((await network.interfaces()).map((nic) => nic.mac_address))],
     rootDisk: (node) => findRootDisk(os, node),

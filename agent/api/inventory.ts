@@ -72,6 +72,51 @@ export const InventorySchema = Type.Object({
 });
 export type Inventory = Static<typeof InventorySchema>;
 
+/**
+ * What IPA's inventory has no place for, under a key of its own beside it: Ironic stores it with the rest, its hooks and strict
+ * readers of the inventory never see it. Sizes are MiB, speeds megatransfers a second; null is "the machine does not say".
+ */
+export const DetailsSchema = Type.Object({
+  boot: Type.Object({ secure_boot: nullable(Type.Boolean()), setup_mode: nullable(Type.Boolean()) }),
+  /** One for each slot; an empty one has the size 0. */
+  dimms: Type.Array(
+    Type.Object({
+      slot: text,
+      bank: text,
+      size_mb: Type.Integer(),
+      type: text,
+      form_factor: text,
+      speed_mts: integer,
+      configured_mts: integer,
+      manufacturer: text,
+      serial: text,
+      part_number: text,
+    }),
+  ),
+  /** Ids are hexadecimal without 0x; `slot` is the name that stands on the board. */
+  accelerators: Type.Array(
+    Type.Object({
+      kind: Type.String(),
+      pci_address: Type.String(),
+      vendor_id: Type.String(),
+      product_id: Type.String(),
+      subsystem_vendor_id: text,
+      subsystem_product_id: text,
+      vendor: text,
+      product: text,
+      slot: text,
+      driver: text,
+      numa_node: integer,
+    }),
+  ),
+  /** `device` is null where the firmware tells of a TPM and the kernel has none. */
+  tpm: nullable(Type.Object({ device: text, version: text, manufacturer: text, firmware: text })),
+  /** `component` is BIOS, the name of a device, or what the firmware calls it. */
+  firmware: Type.Array(Type.Object({ component: Type.String(), version: Type.String(), vendor: text, date: text })),
+  microcode: text,
+});
+export type Details = Static<typeof DetailsSchema>;
+
 /** Body that the ramdisk posts to `/v1/continue_inspection`. */
 export const InspectionDataSchema = Type.Object({
   inventory: InventorySchema,
@@ -81,6 +126,7 @@ export const InspectionDataSchema = Type.Object({
     collectors: Type.Array(Type.String()),
     managers: Type.Array(Type.Object({ name: Type.String(), version: Type.String() })),
   }),
+  ingot: Type.Optional(DetailsSchema),
   logs: Type.Optional(Type.String()),
   error: text,
 });

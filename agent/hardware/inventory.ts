@@ -3,7 +3,7 @@ import type { Disk, Inventory, NetworkInterface } from '../api/inventory.ts';
 import type { AgentOs } from '../os/door.ts';
 import { describeCpu } from './cpu.ts';
 import { type Bmc, NO_BMC } from './bmc.ts';
-import { describeMemory, describeSystem } from './dmi.ts';
+import { describeMemory, describeSystem, findDmi } from './dmi.ts';
 import { listDisks } from './disks.ts';
 import { describeInterfaces, macOfBootInterface } from './interfaces.ts';
 import { chooseRootDisk } from './root-disk.ts';
@@ -22,12 +22,12 @@ export async function collectInventory(
   bootInterface: string | undefined,
   network: NetworkSources = { interfaces: () => describeInterfaces(os), bmc: async () => NO_BMC },
 ): Promise<Inventory> {
-  const [interfaces, bmc, cpu, disks, memory, systemVendor, isUefi] = await Promise.all([
+  const dmi = await findDmi(os);
+  const [interfaces, bmc, cpu, disks, systemVendor, isUefi] = await Promise.all([
     network.interfaces(),
     network.bmc(),
-    describeCpu(os),
+    describeCpu(os, dmi),
     listDisks(os),
-    describeMemory(os),
     describeSystem(os),
     os.files.exists('/sys/firmware/efi'),
   ]);
@@ -35,7 +35,7 @@ export async function collectInventory(
     interfaces,
     cpu,
     disks: disks.map(({ disk }) => disk),
-    memory,
+    memory: describeMemory(os, dmi),
     ...bmc,
     system_vendor: systemVendor,
     boot: { current_boot_mode: isUefi ? 'uefi' : 'bios', pxe_interface: macOfBootInterface(bootInterface) },

@@ -4,15 +4,22 @@ import { type CollectorParts, type CollectorSpec, COLLECTORS } from '../../agent
 import { GENERIC } from '../../agent/commands/table.ts';
 import { makeConfig } from '../../agent/config/config.ts';
 import { inspectionData } from '../../agent/inspection-data.ts';
+import { machineOs } from '../fakes/machine.ts';
 import { fakeOs, fakeRun } from '../fakes/agent-os.ts';
-import { DISK, INVENTORY, NETWORK } from '../fakes/agent-parts.ts';
+import { DETAILS, DISK, INVENTORY, NETWORK } from '../fakes/agent-parts.ts';
 
 function parts(changes: Partial<CollectorParts> = {}): Omit<CollectorParts, 'names'> & { lines: string[] } {
   const lines: string[] = [];
   return {
     os: fakeOs(),
     config: makeConfig(new Map()),
-    hardware: { network: NETWORK, inventory: async () => INVENTORY, macs: async () => [], rootDisk: async () => DISK },
+    hardware: {
+      network: NETWORK,
+      inventory: async () => INVENTORY,
+      details: async () => DETAILS,
+      macs: async () => [],
+      rootDisk: async () => DISK,
+    },
     managers: async () => [GENERIC],
     logs: async () => `logs after ${lines.length} lines`,
     log: (line) => lines.push(line),
@@ -32,6 +39,7 @@ describe('the body of an inspection', () => {
         collectors: ['default', 'logs'],
         managers: [{ name: 'generic_hardware_manager', version: '1.2' }],
       },
+      ingot: DETAILS,
       logs: 'logs after 0 lines',
       error: null,
     });
@@ -64,6 +72,14 @@ describe('the body of an inspection', () => {
     expect(sources.lines).toEqual(['inspection: collector default failed: no lsblk']);
   });
 
+  test('goes without the details when they cannot be read: nobody needs them', async () => {
+    const sources = parts({ hardware: { ...parts().hardware, details: () => Promise.reject(new Error('odd table')) } });
+    const data = await inspectionData(['default'], sources);
+    expect(data.error).toBeNull();
+    expect(data).not.toHaveProperty('ingot');
+    expect(sources.lines).toEqual(['inspection goes without details: odd table']);
+  });
+
   test('is not made when the agent is stopped meanwhile', async () => {
     const controller = new AbortController();
     const sources = parts({
@@ -81,9 +97,10 @@ describe('the body of an inspection', () => {
 
   test('fills only the keys that the table says', async () => {
     const run = fakeRun({ 'hardware-detect': '[["cpu", "physical", "number", 2]]' });
+    const { files } = machineOs('qemu-q35-numa');
     for (const spec of COLLECTORS) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, as the agent does it
-      const { error, ...data } = await inspectionData([spec.name], parts({ os: fakeOs({ run }) }));
+      const { error, ...data } = await inspectionData([spec.name], parts({ os: fakeOs({ run, files }) }));
       expect(error).toBeNull();
       expect(spec.adds).toEqual(expect.arrayContaining(Object.keys(data)));
     }

@@ -10,7 +10,7 @@ import type { AgentOs, SystemFiles } from '../../agent/os/door.ts';
 import { systemFiles } from '../../agent/os/files.ts';
 import type { AgentParts } from '../../agent/parts.ts';
 import { openState } from '../../agent/state.ts';
-import type { Disk, Inventory } from '../../agent/api/inventory.ts';
+import type { Details, Disk, Inventory } from '../../agent/api/inventory.ts';
 
 /** How clients of tests meet TLS servers. */
 export const TLS = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
@@ -76,6 +76,15 @@ export const NETWORK: Network = {
   start: () => undefined,
 };
 
+export const DETAILS: Details = {
+  boot: { secure_boot: false, setup_mode: null },
+  dimms: [],
+  accelerators: [],
+  tpm: null,
+  firmware: [{ component: 'BIOS', version: '2025.02', vendor: 'EDK II', date: '02/02/2025' }],
+  microcode: null,
+};
+
 /** An agent whose network is real loopback and whose machine is not; `output` is its console. */
 export async function fakeParts(options: {
   cmdline: string;
@@ -108,6 +117,7 @@ export async function fakeParts(options: {
     hardware: {
       network: NETWORK,
       inventory: async () => INVENTORY,
+      details: async () => DETAILS,
       macs: async () => [MAC],
       rootDisk: async () => DISK,
       ...options.hardware,

@@ -8,26 +8,32 @@ import { fakeOs } from './agent-os.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'machines');
 
-type Sysfs = { files: Record<string, string>; links: Record<string, string> };
+/** What test/fixtures/machines/record.mjs reads; `bytes` are base64. */
+type Sysfs = {
+  totalMemoryBytes?: number;
+  files: Record<string, string>;
+  bytes?: Record<string, string>;
+  links: Record<string, string>;
+};
 
 export function fixture(machine: string, file: string): string {
   return readFileSync(join(FIXTURES, machine, file), 'utf8');
 }
 
-/** Files and links of a machine's /sys and /dev; a link is followed wherever it stands in a path. */
-function sysfsFiles({ files, links }: Sysfs, dmi: string): AgentOs['files'] {
+/** Files and links of a machine's /sys, /proc and /dev; a link is followed wherever it stands in a path. */
+function sysfsFiles({ files, bytes = {}, links }: Sysfs): AgentOs['files'] {
   const all = { ...fakeOs().files };
-  const names = [...Object.keys(files), ...Object.keys(links)];
+  const names = [...Object.keys(files), ...Object.keys(bytes), ...Object.keys(links)];
   return {
     ...all,
     read: async (path) => files[path],
-    readBytes: async (path) =>
-      dmi !== '' && path === '/sys/firmware/dmi/tables/DMI' ? Buffer.from(dmi, 'base64') : undefined,
+    readBytes: async (path) => (bytes[path] === undefined ? undefined : Buffer.from(bytes[path], 'base64')),
     list: async (path) => {
       const below = names.filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1));
       return [...new Set(below.map((name) => name.split('/')[0] ?? ''))];
     },
-    resolve: async (path) => links[path] ?? (names.some((name) => name.startsWith(path)) ? path : undefined),
+    resolve: async (path) =>
+      links[path] ?? (names.some((name) => name === path || name.startsWith(`${path}/`)) ? path : undefined),
     exists: async (path) => names.some((name) => name === path || name.startsWith(`${path}/`)),
   };
 }
@@ -56,5 +62,9 @@ export function machineOs(machine: string, parts: Partial<AgentOs> = {}): AgentO
     throw new Failure('COMMAND_FAILED', `cannot run ${file}: it is not on this machine`);
   };
   const sysfs = JSON.parse(optional('sysfs.json', '{"files":{},"links":{}}')) as Sysfs;
-  return { ...fakeOs({ files: sysfsFiles(sysfs, optional('dmi.base64', '')) }), ...parts, run, calls };
+  const machineParts = {
+    files: sysfsFiles(sysfs),
+    ...(sysfs.totalMemoryBytes !== undefined && { totalMemoryBytes: () => sysfs.totalMemoryBytes ?? 0 }),
+  };
+  return { ...fakeOs(machineParts), ...parts, run, calls };
 }

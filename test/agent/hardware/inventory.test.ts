@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { InventorySchema } from '../../../agent/api/inventory.ts';
 import { parseLscpu } from '../../../agent/hardware/cpu.ts';
 import { installedMemoryMib } from '../../../agent/hardware/dmi.ts';
+import { readSmbios } from '../../../agent/hardware/smbios.ts';
 import { macOfBootInterface, pciAddressOf } from '../../../agent/hardware/interfaces.ts';
 import { collectInventory } from '../../../agent/hardware/inventory.ts';
 import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
@@ -139,7 +140,7 @@ describe('parsers', () => {
     expect(parseLscpu(JSON.stringify(flat))).toMatchObject({
       architecture: 'loongarch64',
       count: 4,
-      socket_count: 1,
+      socket_count: 0,
       frequency: '2500.0000',
       flags: [],
     });
@@ -154,13 +155,15 @@ describe('parsers', () => {
       memoryDevice(0x80_00 | 2048),
       end,
     ]);
-    expect(installedMemoryMib(table)).toBe(8192 + 65_536 + 2);
+    expect(installedMemoryMib(readSmbios(table))).toBe(8192 + 65_536 + 2);
   });
 
   test('a DMI table that is cut or has no texts does not hang', () => {
-    expect(installedMemoryMib(Buffer.concat([memoryDevice(1024), memoryDevice(1024)]).subarray(0, 50))).toBe(1024);
-    expect(installedMemoryMib(Buffer.from([17, 0, 0, 0, 0, 0]))).toBe(0);
-    expect(installedMemoryMib(new Uint8Array())).toBe(0);
+    expect(
+      installedMemoryMib(readSmbios(Buffer.concat([memoryDevice(1024), memoryDevice(1024)]).subarray(0, 50))),
+    ).toBe(1024);
+    expect(installedMemoryMib(readSmbios(Buffer.from([17, 0, 0, 0, 0, 0])))).toBe(0);
+    expect(installedMemoryMib(readSmbios(new Uint8Array()))).toBe(0);
   });
 
   test.each([

@@ -37,6 +37,11 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'how the disk is attached, as later versions of IPA have it',
   },
   {
+    where: /continue_inspection body\.ingot$/,
+    what: ['extra'],
+    why: 'memory modules, accelerators, TPM and firmware versions: Ironic stores unknown keys, and none of its hooks reads this one',
+  },
+  {
     where: /body\.inventory\.bmc_mac$/,
     what: ['missing'],
     why: 'left out where it is not known, as IPA does when the BMC was not asked; readers take both alike',
