@@ -46,7 +46,7 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
     });
     const urls = inspectionUrls(config.inspectionCallbackUrls, config.apiUrls);
     try {
-      const uuid = await postInspection({
+      const { uuid, token } = await postInspection({
         urls,
         payload,
         http: parts.http,
@@ -55,7 +55,8 @@ export async function inspect(parts: AgentParts): Promise<string | undefined> {
         onRetry: (reason, wait) => console.status({ error: `${reason}\nnext try in ${wait} s` }),
         signal,
       });
-      await store.update({ inspected: true });
+      console.addSecret(token);
+      await store.update({ inspected: true, ...(token !== undefined && { token }) });
       console.status({ state: 'inspection has been handed in', error: '', ...(uuid !== undefined && { node: uuid }) });
       return uuid;
     } catch (error) {

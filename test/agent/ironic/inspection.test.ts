@@ -17,7 +17,7 @@ function post(urls: string[], answers: FakeAnswer[] = []) {
   ironic.override = () => answers[index++];
   const clock = fakeClock();
   const onRetry = vi.fn<(reason: string, wait: number) => void>();
-  const uuid = postInspection({
+  const answer = postInspection({
     urls,
     payload: { inventory: { interfaces: [] }, error: null },
     http: createHttp({ tls: TLS, timeoutMs: 2000 }),
@@ -26,7 +26,7 @@ function post(urls: string[], answers: FakeAnswer[] = []) {
     onRetry,
     signal: new AbortController().signal,
   });
-  return { uuid, clock, onRetry };
+  return { answer, uuid: answer.then(({ uuid }) => uuid), clock, onRetry };
 }
 
 const here = (): string => `${ironic.url}/v1/continue_inspection`;
@@ -47,7 +47,7 @@ describe('the inventory', () => {
   test('is posted again after 409 and 5xx, five times in all', async () => {
     const { uuid, clock } = post([here()], [{ status: 409 }, { status: 503 }, { status: 500 }]);
     expect(await uuid).toBe(NODE_UUID);
-    expect(clock.sleeps.map((ms) => ms / 1000)).toEqual([5, 6, 12]);
+    expect(clock.sleeps.map((ms) => ms / 1000)).toEqual([5, 5, 6]);
     const again = post(
       [here()],
       Array.from({ length: 5 }, () => ({ status: 503, text: 'busy' })),
@@ -70,14 +70,33 @@ describe('the inventory', () => {
     await expect(post(['http://127.0.0.1:9/x']).uuid).rejects.toMatchObject({ code: 'INSPECTION_UNREACHABLE' });
   });
 
+  test('is posted to each URL in each try, not five times to one before the next', async () => {
+    const { uuid, clock, onRetry } = post(['http://127.0.0.1:9/x', here()], [{ status: 409 }, { status: 409 }]);
+    expect(await uuid).toBe(NODE_UUID);
+    expect(clock.sleeps).toHaveLength(2);
+    expect(onRetry.mock.calls.map(([reason]) => reason)).toEqual([
+      expect.stringContaining('answered 409'),
+      expect.stringContaining('answered 409'),
+    ]);
+  });
+
+  test('may be answered as a lookup is, with the one token, or with what stands for it', async () => {
+    const body = (token: string) => ({ node: { uuid: 'n' }, config: { agent_token: token } });
+    expect(await post([here()], [{ status: 202, body: body('secret') }]).answer).toEqual({
+      uuid: 'n',
+      token: 'secret',
+    });
+    expect(await post([here()], [{ status: 202, body: body('******') }]).answer).toEqual({ uuid: 'n' });
+  });
+
   test('that is taken without a UUID gives none', async () => {
     expect(await post([here()], [{ status: 202, text: '' }]).uuid).toBeUndefined();
     expect(await post([here()], [{ status: 200, body: { node: { uuid: 'n' } } }]).uuid).toBe('n');
   });
 });
 
-test('waits are 1.5 times 2^n, not below 5 and not above 30 seconds', () => {
-  expect([1, 2, 3, 4, 5, 9].map(inspectionWaitSeconds)).toEqual([5, 6, 12, 24, 30, 30]);
+test('waits are 1.5 times 2^(n - 1), not below 5 and not above 30 seconds', () => {
+  expect([1, 2, 3, 4, 5, 6, 9].map(inspectionWaitSeconds)).toEqual([5, 5, 6, 12, 24, 30, 30]);
 });
 
 test('without callback URLs the APIs take inventories', () => {
