@@ -17,7 +17,9 @@ function parseBlock(block: string): DmiRecord {
 
 /** What ironic-python-agent makes of the output of `dmidecode -t bios -t processor -t memory`. */
 export function readDmidecode(output: string): DmiData {
-  const blocks = output.split('\n\n').filter((block) => block.startsWith('Handle 0x'));
+  // dmidecode 3.6 writes an empty line behind the id of a LoongArch processor, at which IPA loses the rest of it.
+  const whole = output.replaceAll(/(Processor Identity 0x[0-9a-f]{8})\n\n/g, '$1\n');
+  const blocks = whole.split('\n\n').filter((block) => block.startsWith('Handle 0x'));
   const all = (type: number) => blocks.filter((block) => block.includes(`, DMI type ${type}, `)).map(parseBlock);
   const [{ Handle: _handle, ...array } = {}, ...more] = all(16);
   const count = [array, ...more].reduce((sum, one) => sum + Number(one['Number Of Devices'] ?? 0), 0);

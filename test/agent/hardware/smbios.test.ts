@@ -13,7 +13,14 @@ import { fixture, machineOs } from '../../fakes/machine.ts';
 import { END, structure } from '../../fakes/smbios.ts';
 
 const TABLE = '/sys/firmware/dmi/tables/DMI';
-const MACHINES = ['qemu-q35-numa', 'qemu-virt-aarch64', 'qemu-virt-loongarch64'];
+const MACHINES = [
+  'qemu-q35-numa',
+  'qemu-virt-aarch64',
+  'qemu-virt-loongarch64',
+  'rack-server-gpus',
+  'arm-server',
+  'loongson-3c5000',
+];
 
 async function tableOf(machine: string): Promise<Uint8Array> {
   return (await machineOs(machine).files.readBytes(TABLE)) ?? new Uint8Array();
