@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import { ARCHITECTURE_NAMES, findArchitecture } from '../arch/table.ts';
 import { findQemuMachine } from '../arch/qemu.ts';
+import { DetailsSchema } from '../agent/api/inventory.ts';
 import { COLLECTORS } from '../agent/collectors.ts';
 import { COMMANDS, STEPS } from '../agent/commands/table.ts';
 import { ManifestSchema } from '../agent/plugins/manifest.ts';
@@ -52,6 +53,9 @@ describe('docs/agent.md and docs/agent-configuration.md list exactly what the ag
     const [, section = ''] = readFileSync('docs/agent-configuration.md', 'utf8').split('\n## Without effect\n');
     const [, table = ''] = section.split('|---|---|\n');
     expect(table.split('\n\n')[0]?.trimEnd().split('\n')).toEqual(wanted);
+  });
+  test('details', () => {
+    expect(rows('Details')).toEqual(Object.keys(DetailsSchema.properties));
   });
   test('commands', () => {
     expect(rows('Commands')).toEqual(COMMANDS.map(({ name }) => name));
