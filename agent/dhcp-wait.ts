@@ -32,6 +32,8 @@ export async function waitForDhcp(parts: AgentParts): Promise<void> {
   const boot = macOfBootInterface(config.bootInterface);
   const all = config.inspectionDhcpAllInterfaces;
   if (config.inspectionDhcpWaitTimeoutSeconds === 0 || (boot === null && !all)) return;
+  // VLANs are interfaces, too; those that a switch has to name come late.
+  if (all) await hardware.network.settledInterfaces();
   const start = os.clock.monotonic();
   const ipv6Since = new Map<string, number>();
   for (;;) {

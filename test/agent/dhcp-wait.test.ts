@@ -66,6 +66,27 @@ describe('before inspection', () => {
     expect(seconds).toBe(4);
   });
 
+  test('with all interfaces, VLANs that are still being made are waited for as well', async () => {
+    let isMade = false;
+    const clock = fakeClock();
+    const { parts } = await fakeParts({
+      cmdline: 'ipa-inspection-dhcp-all-interfaces=1',
+      stateDirectory,
+      os: fakeOs({ clock, files: memoryFiles() }),
+      signal: new AbortController().signal,
+    });
+    const card = nic('eth0', { ipv4_address: '192.0.2.4' });
+    const interfaces = async () =>
+      isMade ? [card, nic('eth0.10', { ipv4_address: clock.monotonic() < 3000 ? null : '198.51.100.4' })] : [card];
+    const settledInterfaces = async () => {
+      isMade = true;
+      return interfaces();
+    };
+    parts.hardware.network = { ...NETWORK, interfaces, settledInterfaces };
+    await waitForDhcp(parts);
+    expect(clock.monotonic()).toBe(3000);
+  });
+
   test('an interface that is not there yet is waited for', async () => {
     const { seconds } = await waited(`BOOTIF=${BOOT}`, (now) =>
       now < 2 ? [] : [nic('eth0', { ipv4_address: '192.0.2.4' })],

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { makeConfig } from '../../agent/config/config.ts';
 import { parseKernelParameters } from '../../agent/config/kernel-parameters.ts';
 import { createNetwork } from '../../agent/network.ts';
+import { realHardware } from '../../agent/start.ts';
 import type { AgentOs } from '../../agent/os/door.ts';
 import { Failure } from '../../system/failure.ts';
 import { fakeOs, fakeRun, memoryFiles } from '../fakes/agent-os.ts';
@@ -121,6 +122,23 @@ describe('LLDP', () => {
     expect((await unasked.network.settledInterfaces())[0]?.lldp).toBeNull();
     expect(unasked.listened).toEqual([]);
   });
+});
+
+test("Intel's cards that listen themselves are told to stop before the agent listens", async () => {
+  const { network, files } = machine({ cmdline: '', names: ['eth0'], heard: { 1: FRAME } });
+  await files.write('/sys/class/net/eth0/device/driver', '');
+  const { resolve } = files;
+  files.resolve = async (path) => (path.endsWith('/driver') ? '/sys/bus/pci/drivers/i40e' : resolve(path));
+  await files.write('/sys/kernel/debug/i40e/0000:3b:00.0/command', '');
+  expect(await network.lldp()).toEqual({ eth0: TLVS });
+  expect(await files.read('/sys/kernel/debug/i40e/0000:3b:00.0/command')).toBe('lldp stop');
+});
+
+test('a lookup has every MAC once, whatever VLANs there are', async () => {
+  const { network, files, os } = machine({ cmdline: '', names: ['eth0', 'eth1'] });
+  await files.write('/sys/class/net/eth0.5/address', '52:54:00:00:00:00\n');
+  const { macs } = realHardware(os, { bootInterface: undefined }, network);
+  expect(await macs()).toEqual(['52:54:00:00:00:00', '52:54:00:00:00:01']);
 });
 
 describe('VLANs', () => {

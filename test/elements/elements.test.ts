@@ -49,7 +49,8 @@ describe('the elements that come with Ingot', () => {
   test('bring scripts that init and udev can run', async () => {
     const files = (await Promise.all((await expandElements(['agent'])).map(elementFiles))).flat();
     const modes = Object.fromEntries(files.map((entry) => [entry.path, entry.mode]));
-    for (const script of ['sysinit', 'dhcp', 'udhcpc', 'agent']) expect(modes[`etc/ingot/${script}`]).toBe(0o755);
+    for (const script of ['sysinit', 'dhcp', 'udhcpc', 'dhcp6', 'udhcpc6', 'agent'])
+      expect(modes[`etc/ingot/${script}`]).toBe(0o755);
   });
 
   test('name no kernel module twice', async () => {

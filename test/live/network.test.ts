@@ -120,10 +120,7 @@ beforeAll(async () => {
     args: [...args, ...more],
     start: host.start,
     signal,
-    onLine: (line) => {
-      lines.push(line);
-      process.stdout.write(line + '\n');
-    },
+    onLine: (line) => lines.push(line),
   }).catch(() => undefined);
 });
 afterAll(async () => {

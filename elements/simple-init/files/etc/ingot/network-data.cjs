@@ -161,6 +161,8 @@ function networkCommands(data, cards) {
     'no_dhcp() {',
     '  : >/run/ingot/fixed.$1',
     '  [ -e /run/ingot/udhcpc.$1.pid ] && kill "$(cat /run/ingot/udhcpc.$1.pid)" 2>/dev/null',
+    '  [ -e /run/ingot/udhcpc6.$1.pid ] && kill "$(cat /run/ingot/udhcpc6.$1.pid)" 2>/dev/null',
+    '  [ -s /run/ingot/address6.$1 ] && ip -6 addr del "$(cat /run/ingot/address6.$1)/128" dev $1',
     '  ip -4 addr flush dev $1 2>/dev/null',
     '  rm -f "/run/ingot/network/$(cat /sys/class/net/$1/address 2>/dev/null)"',
     '}',
