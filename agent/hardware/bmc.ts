@@ -35,16 +35,15 @@ export async function detectBmc(options: {
   log: (message: string) => void;
 }): Promise<Bmc> {
   const { os, log } = options;
+  // First of all: without it, a machine need not look for its BMC's interface, which can take seconds.
+  const problem = await os.run('ipmitool', ['-V'], { timeoutMs: TIMEOUT_MS }).then(() => undefined, reasonOf);
+  if (problem !== undefined) {
+    if (await hasIpmiDevice(os))
+      log(`the BMC is not asked for its address: ${problem} (the element ipmitool brings it)`);
+    return NO_BMC;
+  }
   if (options.loadModules && !(await hasIpmiDevice(os))) await loadDrivers(os);
   if (!(await hasIpmiDevice(os))) return NO_BMC;
-  const isThere = await os.run('ipmitool', ['-V'], { timeoutMs: TIMEOUT_MS }).then(
-    () => true,
-    (error: unknown) => {
-      log(`the BMC is not asked for its address: ${reasonOf(error)} (the element ipmitool brings it)`);
-      return false;
-    },
-  );
-  if (!isThere) return NO_BMC;
 
   /** A channel that is no LAN, or that there is not, is an error of ipmitool's and nothing more. */
   const ask = async (...args: string[]): Promise<string> => {

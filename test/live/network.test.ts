@@ -14,11 +14,12 @@ import { buildRamdisk } from '../../builder/build.ts';
 import { openHost } from '../../builder/host/system.ts';
 import { qemuTools } from '../../builder/tools.ts';
 import { createProgress } from '../../cli/progress.ts';
+import { answerDhcp6 } from '../fakes/dhcp6-server.ts';
 import { chooseAcceleration } from '../../machine/acceleration.ts';
 import { bootArguments, runMachine } from '../../machine/boot.ts';
 
-// A machine whose only router speaks IPv6 alone, whose second card hangs on a switch port that names two VLANs over LLDP, and that has
-// a BMC: the ramdisk gets its address, hears the switch, makes the VLANs, asks the BMC, and hands it all in.
+// A machine whose only router speaks IPv6 alone, whose second card hangs on a switch port that names two VLANs over LLDP, in a network
+// with a DHCPv6 server, and that has a BMC: the ramdisk gets its addresses, hears the switch, makes the VLANs, asks the BMC, and hands it all in.
 
 /** A frame of a switch: its MAC, port Eth1/1, two minutes, VLANs 10 and 20. */
 const FRAME = Buffer.from(
@@ -26,6 +27,8 @@ const FRAME = Buffer.from(
     '68312f3106020078fe0a0080c203000a03763130fe0a0080c20300140376323000000000',
   'hex',
 );
+/** What the DHCPv6 server of that network gives; nobody advertises routes there. */
+const LEASE = { address: '2001:db8:5::17', dns: '2001:db8:5::53' };
 /** Of QEMU's boards the one that has a BMC. */
 const ARCH = 'x86_64';
 const PATIENCE_MS = 400_000;
@@ -97,9 +100,13 @@ beforeAll(async () => {
   wire = createSocket('udp4');
   await new Promise<void>((resolve) => wire.bind(switchPort, '127.0.0.1', resolve));
   sending = setInterval(() => wire.send(FRAME, cardPort, '127.0.0.1'), 2000);
+  wire.on('message', (frame) => {
+    const answer = answerDhcp6(frame, LEASE);
+    if (answer !== undefined) wire.send(answer, cardPort, '127.0.0.1');
+  });
   const parameters = [
     `ipa-inspection-callback-url=http://[fec0::2]:${port}/v1/continue_inspection`,
-    'ipa-inspection-collectors=default,lldp ipa-lldp-timeout=8 ipa-collect-lldp=1',
+    'ipa-inspection-collectors=default,lldp ipa-lldp-timeout=8 ipa-collect-lldp=1 ipa-disk-wait-attempts=1',
     // QEMU's first MAC
     'ipa-enable-vlan-interfaces=all BOOTIF=01-52-54-00-12-34-56',
   ];
@@ -148,7 +155,7 @@ test('an inspection over IPv6 alone has LLDP, the VLANs of the switch, and the B
   expect(boot?.ipv6_address).toMatch(/^fec0:/);
   const second = byMac('52:54:00:12:34:57');
   const [card] = second.filter(({ name }) => !name.includes('.'));
-  expect(card?.lldp).toEqual(parseLldpFrame(FRAME));
+  expect(card).toMatchObject({ lldp: parseLldpFrame(FRAME), ipv4_address: null, ipv6_address: LEASE.address });
   expect(second.map(({ name }) => name).toSorted()).toEqual([card?.name, `${card?.name}.10`, `${card?.name}.20`]);
   expect(lldp).toEqual({ [boot?.name ?? '']: [], [card?.name ?? '']: parseLldpFrame(FRAME) });
   // QEMU's BMC has no network: an address that is none is what the agent says then.

@@ -59,14 +59,17 @@ describe('the BMC', () => {
   test('of a machine without an IPMI device is nothing, and ipmitool is not called', async () => {
     const { bmc, calls } = await detect(VERSION, {});
     expect(bmc).toEqual({ bmc_address: null, bmc_v6address: null });
-    expect(calls).toEqual(['msghandler', 'devintf', 'si', 'ssif'].map((name) => `modprobe -q ipmi_${name}`));
-    expect((await detect(VERSION, {}, false)).calls).toEqual([]);
+    const drivers = ['msghandler', 'devintf', 'si', 'ssif'].map((name) => `modprobe -q ipmi_${name}`);
+    expect(calls).toEqual(['ipmitool -V', ...drivers]);
+    expect((await detect(VERSION, {}, false)).calls).toEqual(['ipmitool -V']);
   });
 
   test('of a ramdisk without ipmitool is nothing, and the log says what to do', async () => {
     const { bmc, lines } = await detect({});
     expect(bmc).toEqual({ bmc_address: null, bmc_v6address: null });
     expect(lines.join()).toContain('the element ipmitool brings it');
+    const withoutDevice = await detect({}, {});
+    expect(withoutDevice).toMatchObject({ calls: ['ipmitool -V'], lines: [] });
   });
 
   test('that does not answer is no reason to fail', async () => {
