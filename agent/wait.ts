@@ -34,9 +34,11 @@ async function missingNetwork({ os, hardware, config }: AgentParts): Promise<str
 
 /** Waits for a network interface and its address; without them the agent goes on after a minute and says what is missing. */
 export async function waitForNetwork(parts: AgentParts): Promise<void> {
-  const { os, console, signal } = parts;
+  const { os, hardware, console, signal } = parts;
   for (let waited = 0; waited < INIT_WAIT_SECONDS * 1000 && (await os.files.exists(INIT_WAITS)); waited += POLL_MS) {
     console.status({ state: 'waiting for the network' });
+    // Perhaps there is an address only on a VLAN that is to be made.
+    if ((await hardware.macs()).length > 0) hardware.network.start();
     await os.clock.sleep(POLL_MS, signal);
   }
   const start = os.clock.monotonic();

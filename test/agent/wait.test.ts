@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NetworkAddress } from '../../agent/os/door.ts';
 import { waitForDisks, waitForNetwork } from '../../agent/wait.ts';
 import { fakeOs, memoryFiles } from '../fakes/agent-os.ts';
-import { DISK, fakeParts, MAC } from '../fakes/agent-parts.ts';
+import { DISK, fakeParts, MAC, NETWORK } from '../fakes/agent-parts.ts';
 import { fakeClock } from '../fakes/clock.ts';
 
 let stateDirectory: string;
@@ -90,7 +90,11 @@ describe('an init that waits for the interface of the boot', () => {
     const files = memoryFiles({ [waits]: '' });
     let looks = 0;
     const exists: typeof files.exists = async (path) => (path === waits ? ++looks < 4 : files.exists(path));
+    // VLANs are made meanwhile: the address that init waits for may be on one of them.
+    let startedAt: number | undefined;
+    parts.hardware.network = { ...NETWORK, start: () => void (startedAt ??= clock.monotonic()) };
     await waitForNetwork({ ...parts, os: { ...parts.os, files: { ...files, exists } } });
+    expect(startedAt).toBe(0);
     expect(clock.sleeps).toHaveLength(3);
     expect(output()).toContain('waiting for the network');
   });
