@@ -34,6 +34,17 @@ describe('the command line of ingot-agent', () => {
     expect(stderr).toContain('cannot understand "frobnicate"');
   });
 
+  test('shows what the agent would go by, on any machine', async () => {
+    const { exitCode, stdout } = await agent('config', '--json', '--kernel-parameters', 'ipa-lookup-timeout=7');
+    expect(exitCode).toBe(0);
+    const { settings } = JSON.parse(stdout) as { settings: unknown[] };
+    expect(settings).toContainEqual({
+      name: 'lookup_timeout',
+      value: '7',
+      from: 'kernel command line (ipa-lookup-timeout)',
+    });
+  });
+
   test('names a kernel parameter that it cannot use', async () => {
     const { exitCode, stderr } = await agent('--standalone', '--kernel-parameters', 'ipa-listen-port=x');
     expect(exitCode).toBe(1);
