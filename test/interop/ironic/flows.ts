@@ -55,7 +55,7 @@ export const FLOWS = {
   service: {
     from: 'active',
     to: 'active',
-    proves: 'a step of a plug-in in a machine that is in use, with a reboot that it asks for, and back to its system',
+    proves: 'a step of a plug-in in a machine that is in use, and back to its system',
     run: service,
   },
   undeploy: {

@@ -5,7 +5,10 @@ import { logIn, settle } from './deploy.ts';
 import { PATIENCE } from './inspect.ts';
 import { mustBe, mustBeIn } from './must.ts';
 
-/** The plug-in of docs/steps.md, which the ramdisk has. Ironic reboots the machine after it, into the ramdisk again. */
+/**
+ * The plug-in of docs/steps.md, which the ramdisk has. It asks for a reboot after it; Ironic 29 does not know that of steps which
+ * somebody names (the list of steps that it goes by has no `reboot_requested` then), and goes straight on to the system.
+ */
 const STEP = { interface: 'deploy', step: 'update_acme_firmware', args: { version: '2.1' } };
 
 /** A step in the ramdisk of a machine that is in use, and back to its system. */
@@ -27,7 +30,7 @@ export async function service(world: World): Promise<Facts> {
     said.some((line) => line.includes('write firmware')),
     true,
   );
-  mustBe('starts of the machine (for the step, after it, and of its own system)', starts, 3);
+  mustBe('starts of the machine (for the step, and of its own system)', starts, 2);
   const system = await logIn(world);
   return { ...system, step: STEP.step, starts };
 }
