@@ -1,6 +1,5 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -26,6 +25,7 @@ import { startUdpServer } from '../fakes/time-server.ts';
 import { fakeOs, fakeRun, memoryFiles } from '../fakes/agent-os.ts';
 import { fakeParts, INVENTORY, MAC } from '../fakes/agent-parts.ts';
 import { fastClock } from '../fakes/clock.ts';
+import { freePort } from '../fakes/free-port.ts';
 import { type FakeIronic, NODE_UUID, type Seen, startFakeIronic, TOKEN } from '../fakes/ironic.ts';
 
 const COMMANDS: CommandSpec<AgentDeps>[] = [
@@ -84,14 +84,6 @@ afterEach(async () => {
   await ironic.close();
   await rm(stateDirectory, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function start(more = '', options: Partial<Parameters<typeof fakeParts>[0]> = {}, withApi = true) {
   const port = await freePort();

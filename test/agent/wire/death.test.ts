@@ -1,11 +1,11 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { systemStart } from '../../../system/run.ts';
+import { freePort } from '../../fakes/free-port.ts';
 import { startStrictIronic, type StrictIronic } from '../../fakes/strict-ironic.ts';
 
 let folder: string;
@@ -27,14 +27,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** mulberry32: the same numbers from 0 to 1 for the same seed. */
 function seeded(seed: number): () => number {

@@ -62,3 +62,22 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'a node without uuid is refused before the step starts; IPA takes the step and it fails with details "\'uuid\'"',
   },
 ];
+
+/** Where this agent may differ from recordings of itself that are older. */
+export const FROM_OLDER: readonly KnownDifference[] = [
+  {
+    where: /\.progress$/,
+    what: ['missing', 'extra'],
+    why: 'how far a command is depends on the moment',
+  },
+  {
+    where: new RegExp(`${STEPS}\\w+$`),
+    what: ['extra'],
+    why: 'steps that came later',
+  },
+  {
+    where: /body(\.\w+)*\.\w+$/,
+    what: ['extra'],
+    why: 'what later agents say of the machine beside what is there',
+  },
+];

@@ -1,27 +1,22 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-import { runAgent } from '../../../agent/agent.ts';
-import { COMMANDS } from '../../../agent/commands/table.ts';
-import { makeConfig } from '../../../agent/config/config.ts';
-import { createNetwork } from '../../../agent/network.ts';
 import type { AgentOs } from '../../../agent/os/door.ts';
 import type { AgentParts } from '../../../agent/parts.ts';
 import { realHardware } from '../../../agent/start.ts';
 import { fakeOs, fakeRun } from '../../fakes/agent-os.ts';
-import { fakeParts } from '../../fakes/agent-parts.ts';
 import { fastClock } from '../../fakes/clock.ts';
 import { type ImageServer, startImageServer } from '../../fakes/image-server.ts';
 import { machineOs } from '../../fakes/machine.ts';
-import { type Exchange, type Held, type RecordedIronic, startRecordedIronic } from '../../fakes/recorded-ironic.ts';
+import { type Exchange, type RecordedIronic, startRecordedIronic } from '../../fakes/recorded-ironic.ts';
 import { makeDiskImage, TwoDisks } from '../../fakes/two-disks.ts';
 import { sha256 } from '../image/delivery.ts';
 import { compare, unexplained } from './compare.ts';
 import { FROM_IPA } from './differences.ts';
 import { callAgent, recording, type Replay, replay } from './replay.ts';
+import { isRoot, ownNetwork, requestId, startReplayedAgent } from './replayed-agent.ts';
 
 const MIB = 1024 ** 2;
 
@@ -40,42 +35,9 @@ afterEach(async () => {
   await rm(stateDirectory, { recursive: true });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function start(cmdline: string, os: AgentOs, hardware: Partial<AgentParts['hardware']> = {}): Promise<void> {
-  const controller = new AbortController();
-  const port = await freePort();
-  const own = `ipa-listen-host=127.0.0.1 ipa-advertise-host=127.0.0.1 ipa-listen-port=${port} ipa-advertise-port=${port}`;
-  const { parts } = await fakeParts({
-    cmdline: `${own} ${cmdline}`,
-    stateDirectory,
-    os,
-    signal: controller.signal,
-    commands: COMMANDS,
-    hardware,
-  });
-  const running = runAgent(parts).catch((error: unknown) => {
-    if (!controller.signal.aborted) throw error;
-  });
-  cleanUp.push(async () => {
-    controller.abort(new Error('stopped by the test'));
-    await running;
-  });
+  cleanUp.push(await startReplayedAgent({ cmdline, os, stateDirectory, hardware }));
 }
-
-const requestId = (exchanges: readonly Exchange[]): string => {
-  const id = exchanges[0]?.requestHeaders['x-openstack-request-id'];
-  return id === undefined ? '' : `ipa-global-request-id=${id}`;
-};
-
-/** IPA is told its address and has no TLS to make; this agent asks the API root for the clock. */
-const isRoot = (held: Held): boolean => held.method === 'GET' && held.path === '/';
 
 const used = new Set<RegExp>();
 /** What differs from the recording and is not in the table of differences. */
@@ -86,15 +48,6 @@ function news({ differences }: Pick<Replay, 'differences'>): string[] {
 }
 
 const clock = () => fastClock(100);
-
-const ownNetwork = (os: AgentOs) =>
-  createNetwork({
-    os,
-    config: makeConfig(new Map()),
-    inRamdisk: false,
-    log: () => undefined,
-    signal: new AbortController().signal,
-  });
 
 describe('what ironic-python-agent and Ironic 29 said to each other, said to this agent', { timeout: 60_000 }, () => {
   test('inspection', async () => {

@@ -7,7 +7,7 @@ import type { Heartbeat } from '../../../agent/api/ironic.ts';
 import type { Exchange, Held, RecordedIronic } from '../../fakes/recorded-ironic.ts';
 import { compare, type Difference } from './compare.ts';
 
-const FOLDER = join(import.meta.dirname, '..', '..', 'fixtures', 'wire');
+export const FIXTURES = join(import.meta.dirname, '..', '..', 'fixtures', 'wire');
 
 /** Tokens of a recording are replaced by `<AGENT_TOKEN_1>` and so on; a replay needs some that are long enough. */
 export const tokenOf = (name: string): string => `replayed-${name.replaceAll(/\W/g, '')}`.padEnd(43, 'x');
@@ -17,7 +17,7 @@ export const tokenOf = (name: string): string => `replayed-${name.replaceAll(/\W
  * @param replace texts of the recording that are others in the replay, such as an image's URL and checksum
  */
 export function recording(name: string, replace: Readonly<Record<string, string>> = {}): Exchange[] {
-  let text = readFileSync(join(FOLDER, `${name}.json`), 'utf8');
+  let text = readFileSync(join(FIXTURES, `${name}.json`), 'utf8');
   for (const [from, to] of Object.entries(replace)) text = text.replaceAll(from, to);
   return JSON.parse(text.replaceAll(/<AGENT_TOKEN_\w+>/g, tokenOf)) as Exchange[];
 }
@@ -102,12 +102,14 @@ export type Replay = {
 
 /**
  * Answers a running agent as it was recorded and sends it the conductor's recorded commands, each when its turn comes.
+ * @param before called before each exchange, with its place
  * @param isExtra requests that the agent may send beside the recorded ones; they get the recorded answer to the same request
  */
 export async function replay(
   exchanges: readonly Exchange[],
   ironic: RecordedIronic,
   isExtra: (held: Held) => boolean,
+  before: (index: number) => void = () => undefined,
 ): Promise<Replay> {
   const result: Replay = { differences: [], extra: [], beat: undefined };
   const answerExtra = async (held: Held): Promise<void> => {
@@ -127,6 +129,7 @@ export async function replay(
   };
   for (const [index, exchange] of exchanges.entries()) {
     const at = nameOf(index, exchange);
+    before(index);
     if (exchange.from === 'agent') {
       const held = await takeFor(exchange).catch((error: Error) => {
         throw new Error(`${at}: ${error.message}`, { cause: error });

@@ -1,5 +1,4 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -15,6 +14,7 @@ import type { AgentOs } from '../../../agent/os/door.ts';
 import { memoryFiles } from '../../fakes/agent-os.ts';
 import { fakeParts } from '../../fakes/agent-parts.ts';
 import { fastClock } from '../../fakes/clock.ts';
+import { freePort } from '../../fakes/free-port.ts';
 import { type ImageServer, startImageServer } from '../../fakes/image-server.ts';
 import { type FakeIronic, NODE_UUID, type Seen, startFakeIronic, TOKEN } from '../../fakes/ironic.ts';
 import { makeDiskImage, TwoDisks } from '../../fakes/two-disks.ts';
@@ -84,14 +84,6 @@ afterEach(async () => {
   await disks.stop();
   await rm(stateDirectory, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const listener = createServer();
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const { port } = listener.address() as AddressInfo;
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
 
 async function unpack(base64: string): Promise<string> {
   const texts: string[] = [];
