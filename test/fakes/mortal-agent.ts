@@ -79,7 +79,7 @@ const { parts } = await fakeParts({
           Object.entries(STEPS).map<StepSpec<AgentDeps>>(([step, priority]) => ({
             step,
             interface: 'deploy',
-            priorities: { clean: priority },
+            priorities: { clean: priority, deploy: priority },
             run: async (_deps, _request, context) => {
               const at = (when: string): void => {
                 note(`${step} ${when}`);

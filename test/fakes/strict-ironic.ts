@@ -8,13 +8,13 @@ import type { Heartbeat } from '../../agent/api/ironic.ts';
 import { NODE_UUID } from './ironic.ts';
 
 /**
- * An Ironic that cleans one node by the rules of the real one (agent-protocol B.5, C and J.2): a token is given out once and
+ * An Ironic that cleans or deploys one node by the rules of the real one (agent-protocol B.5, C and J.2): a token is given out once and
  * then masked, a beat with another address, certificate or token is refused, every decision follows from a beat and from the
  * last command in the agent's list.
  */
 export type StrictIronic = {
   url: string;
-  /** `cleaning`, then `available` or `clean failed: why`. */
+  /** `working`, then `done` or `failed: why`. */
   outcome: () => string;
   /** Steps of which it believes that they were done. */
   done: string[];
@@ -33,8 +33,8 @@ const RETRY_MS = 100;
 const PATIENCE_MS = 15_000;
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-export async function startStrictIronic(): Promise<StrictIronic> {
-  let outcome = 'cleaning';
+export async function startStrictIronic(kind: 'clean' | 'deploy' = 'clean'): Promise<StrictIronic> {
+  let outcome = 'working';
   let token: string | undefined;
   let known: Heartbeat | undefined;
   let isLocked = false;
@@ -72,15 +72,15 @@ export async function startStrictIronic(): Promise<StrictIronic> {
   };
   const startStep = async (): Promise<void> => {
     const step = steps?.[current];
-    if (step === undefined) outcome = 'available';
-    else await command('clean.execute_clean_step', { step }, false);
+    if (step === undefined) outcome = 'done';
+    else await command(`${kind}.execute_${kind}_step`, { step }, false);
   };
   const listSteps = async (): Promise<void> => {
-    const result = await command('clean.get_clean_steps', {}, true);
+    const result = await command(`${kind}.get_${kind}_steps`, {}, true);
     if (result === 'busy') return;
     if (result.command_status !== 'SUCCEEDED') throw new Error(`no steps: ${result.command_error?.details}`);
-    const lists = (result.command_result as { clean_steps: Record<string, Step[]> }).clean_steps;
-    steps = Object.values(lists)
+    const lists = (result.command_result as Record<string, Record<string, Step[]>>)[`${kind}_steps`];
+    steps = Object.values(lists ?? {})
       .flat()
       .toSorted((a, b) => b.priority - a.priority);
     await startStep();
@@ -88,27 +88,27 @@ export async function startStrictIronic(): Promise<StrictIronic> {
   const nextStep = async (): Promise<void> => {
     const { commands } = (await call('GET', '')).body as { commands: CommandResult[] };
     const last = commands.at(-1);
-    if (commands.every(({ command_name: name }) => name === 'get_clean_steps')) {
+    if (commands.every(({ command_name: name }) => name === `get_${kind}_steps`)) {
       // Freshly booted: what was asked for before is taken for done.
       strict.done.push(steps?.[current]?.step ?? '');
       current += 1;
       return startStep();
     }
-    if (last?.command_name !== 'execute_clean_step' || last.command_status === 'RUNNING') return;
+    if (last?.command_name !== `execute_${kind}_step` || last.command_status === 'RUNNING') return;
     if (last.command_status !== 'SUCCEEDED') throw new Error(last.command_error?.details ?? last.command_status);
-    const echo = (last.command_result as { clean_step: Step }).clean_step;
-    if (echo.step !== steps?.[current]?.step) return;
+    const echo = (last.command_result as Record<string, Step>)[`${kind}_step`];
+    if (echo === undefined || echo.step !== steps?.[current]?.step) return;
     strict.done.push(echo.step);
     current += 1;
     await startStep();
   };
   const work = async (): Promise<void> => {
-    if (isLocked || outcome !== 'cleaning') return;
+    if (isLocked || outcome !== 'working') return;
     isLocked = true;
     try {
       await (steps === undefined ? listSteps() : nextStep());
     } catch (error) {
-      outcome = `clean failed: ${(error as Error).message}`;
+      outcome = `failed: ${(error as Error).message}`;
     }
     isLocked = false;
   };

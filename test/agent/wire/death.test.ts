@@ -47,12 +47,16 @@ type Killer = (ironic: StrictIronic, kill: () => void) => void;
 const WITHOUT_TOKEN = 'state without a token: waiting for Ironic to give out a new one';
 
 /**
- * One cleaning with an agent that is started again whenever it dies, as init does.
+ * One cleaning or deployment with an agent that is started again whenever it dies, as init does.
  * @param death where its first process dies, in the words of mortal-agent.ts
  * @param killer kills it from outside
  */
-async function clean(death: string, killer: Killer = () => undefined): Promise<Life> {
-  const ironic = await startStrictIronic();
+async function live(
+  death: string,
+  killer: Killer = () => undefined,
+  kind: 'clean' | 'deploy' = 'clean',
+): Promise<Life> {
+  const ironic = await startStrictIronic(kind);
   const own = await mkdtemp(join(folder, 'life-'));
   const journalPath = join(own, 'journal');
   await writeFile(journalPath, '');
@@ -73,7 +77,7 @@ async function clean(death: string, killer: Killer = () => undefined): Promise<L
     const deadline = performance.now() + 30_000;
     for (;;) {
       life.journal = (await readFile(journalPath, 'utf8')).split('\n');
-      if (ironic.outcome() !== 'cleaning') return life;
+      if (ironic.outcome() !== 'working') return life;
       if (!life.wasWithoutToken && life.journal.includes(WITHOUT_TOKEN)) {
         life.wasWithoutToken = true;
         ironic.forget();
@@ -106,17 +110,17 @@ function wrongs({ ironic, journal, starts, left }: Life): string[] {
     // The last process may have been stopped in the middle of a write.
     ...(left.length > 1 ? [`left behind: ${left.join()}`] : []),
     ...(beats > 1 ? ['beats differ'] : []),
-    ...(ironic.outcome() === 'available' && !all ? [`available after ${ironic.done.join()}`] : []),
+    ...(ironic.outcome() === 'done' && !all ? [`done after ${ironic.done.join()}`] : []),
     ...(journal.filter((line) => line === 'start').length < Math.min(2, starts) ? ['it was not started again'] : []),
   ];
 }
 
 /** Lives one after the other in three rows: a life is mostly waiting. */
-async function inThrees<T>(items: readonly T[], live: (item: T) => Promise<Life>): Promise<Map<T, Life>> {
+async function inThrees<T>(items: readonly T[], one: (item: T) => Promise<Life>): Promise<Map<T, Life>> {
   const left = items.values();
   const lives = new Map<T, Life>();
   const row = async (): Promise<void> => {
-    for (const item of left) lives.set(item, await live(item));
+    for (const item of left) lives.set(item, await one(item));
   };
   await Promise.all([row(), row(), row()]);
   return lives;
@@ -125,20 +129,20 @@ async function inThrees<T>(items: readonly T[], live: (item: T) => Promise<Life>
 const allWrongs = (lives: ReadonlyMap<unknown, Life>): string[] =>
   [...lives].flatMap(([item, life]) => wrongs(life).map((wrong) => `${JSON.stringify(item)}: ${wrong}`));
 
-const INTERRUPTED = 'clean failed: the agent stopped and was started again while execute_clean_step was running';
+const INTERRUPTED = 'failed: the agent stopped and was started again while execute_clean_step was running';
 const SLOW = { timeout: 180_000 };
 
 describe('an agent that is killed', () => {
   test('at any change of its state goes on or fails its step, and is never locked out', SLOW, async () => {
-    const unharmed = await clean('');
-    expect([wrongs(unharmed), unharmed.starts, unharmed.ironic.outcome()]).toEqual([[], 1, 'available']);
+    const unharmed = await live('');
+    expect([wrongs(unharmed), unharmed.starts, unharmed.ironic.outcome()]).toEqual([[], 1, 'done']);
     const changes = unharmed.journal.filter((line) => line.startsWith('change '));
     expect(changes.some((line) => line.endsWith('write commands.json'))).toBe(true);
     const deaths = changes.flatMap((line) => {
       const number = line.split(' ')[1];
       return line.includes(' write ') ? [`${number}:torn`, `${number}:after`] : [`${number}:after`];
     });
-    const lives = await inThrees(deaths, (death) => clean(death));
+    const lives = await inThrees(deaths, (death) => live(death));
     expect(allWrongs(lives)).toEqual([]);
     // The last change may be followed by the end of the flow before the death is noticed.
     expect([...lives.values()].filter(({ starts }) => starts < 2).length).toBeLessThanOrEqual(1);
@@ -147,18 +151,18 @@ describe('an agent that is killed', () => {
     const without = [...lives].filter(([, life]) => life.wasWithoutToken).map(([death]) => death);
     expect(without).toEqual([`${lookup}:torn`]);
     const outcomes = [...lives.values()].map(({ ironic }) => ironic.outcome());
-    expect(outcomes.filter((outcome) => outcome !== 'available' && !outcome.startsWith(INTERRUPTED))).toEqual([]);
+    expect(outcomes.filter((outcome) => outcome !== 'done' && !outcome.startsWith(INTERRUPTED))).toEqual([]);
   });
 
   test('in a step fails that step, or does it again when it is told to', SLOW, async () => {
     const deaths = ['erase_devices_metadata', 'erase_devices'].flatMap((step) =>
       ['begin', 'middle', 'end'].map((when) => `${step}:${when}`),
     );
-    const lives = await inThrees(deaths, (death) => clean(death));
+    const lives = await inThrees(deaths, (death) => live(death));
     expect(allWrongs(lives)).toEqual([]);
     // One that died before it answered is asked again, and does the step from its beginning.
     const unexpected = [...lives].filter(
-      ([death, { ironic }]) => !ironic.outcome().startsWith(death.endsWith(':begin') ? 'available' : INTERRUPTED),
+      ([death, { ironic }]) => !ironic.outcome().startsWith(death.endsWith(':begin') ? 'done' : INTERRUPTED),
     );
     expect(unexpected.map(([death, { ironic }]) => `${death}: ${ironic.outcome()}`)).toEqual([]);
   });
@@ -167,7 +171,7 @@ describe('an agent that is killed', () => {
     const moments = (['before', 'after'] as const).flatMap((when) => [1, 2].map((number) => ({ when, number })));
     const lives = await inThrees(moments, ({ when, number }) => {
       let seen = 0;
-      return clean('', (ironic, kill) => {
+      return live('', (ironic, kill) => {
         ironic.on = (now, request) => {
           if (now === when && request.startsWith(path) && ++seen === number) kill();
         };
@@ -179,16 +183,20 @@ describe('an agent that is killed', () => {
   test('at times that a seed chooses', SLOW, async () => {
     const random = seeded(20_261_125);
     const plans = Array.from({ length: 9 }, () => [random() * 400, random() * 400, random() * 400]);
-    const lives = await inThrees(plans, async (waits) => {
+    const lives = await inThrees([...plans.entries()], async ([index, waits]) => {
       const timers: NodeJS.Timeout[] = [];
-      const life = await clean('', (ironic, kill) => {
-        // From the first lookup on: before it there is nothing to lose.
-        ironic.on = (_, request) => {
-          if (timers.length > 0 || request !== '/v1/lookup') return;
-          let total = 0;
-          for (const wait of waits) timers.push(setTimeout(kill, (total += wait)));
-        };
-      });
+      const life = await live(
+        '',
+        (ironic, kill) => {
+          // From the first lookup on: before it there is nothing to lose.
+          ironic.on = (_, request) => {
+            if (timers.length > 0 || request !== '/v1/lookup') return;
+            let total = 0;
+            for (const wait of waits) timers.push(setTimeout(kill, (total += wait)));
+          };
+        },
+        index % 2 === 0 ? 'clean' : 'deploy',
+      );
       for (const timer of timers) clearTimeout(timer);
       return life;
     });
