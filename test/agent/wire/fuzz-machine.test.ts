@@ -2,10 +2,11 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { AgentError } from '../../../agent/api/errors.ts';
-import { installedMemoryMib } from '../../../agent/hardware/dmi.ts';
+import { installedMemoryMib, processorsOf } from '../../../agent/hardware/dmi.ts';
 import { parseLan6Addresses, parseLanPrint } from '../../../agent/hardware/ipmitool.ts';
 import { parseLldpFrame, vlansOf } from '../../../agent/hardware/lldp.ts';
 import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
+import { readSmbios } from '../../../agent/hardware/smbios.ts';
 import { encodeQuery, readAnswer } from '../../../agent/ironic/dns-message.ts';
 import { readTimeAnswer, timeQuestion } from '../../../agent/ironic/sntp.ts';
 import { readContainerSteps } from '../../../agent/plugins/container-steps.ts';
@@ -129,7 +130,8 @@ describe('what the machine and its programs say', () => {
           () => parseLanPrint(said),
           () => parseLan6Addresses(said),
           () => parseLsblk(said),
-          () => installedMemoryMib(table),
+          () => installedMemoryMib(readSmbios(table)),
+          () => processorsOf(readSmbios(table)),
         ])
           expect(surprise(work)).toBeUndefined();
       }),
