@@ -9,7 +9,6 @@ import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
 import { readSmbios } from '../../../agent/hardware/smbios.ts';
 import { encodeQuery, readAnswer } from '../../../agent/ironic/dns-message.ts';
 import { readTimeAnswer, timeQuestion } from '../../../agent/ironic/sntp.ts';
-import { readContainerSteps } from '../../../agent/plugins/container-steps.ts';
 import { readManifest } from '../../../agent/plugins/manifest.ts';
 import { readSaying } from '../../../agent/plugins/protocol.ts';
 import { Failure } from '../../../system/failure.ts';
@@ -139,30 +138,11 @@ describe('what the machine and its programs say', () => {
     );
   });
 
-  test('as a plug-in, its manifest, or a file of container steps, too', ROOM, () => {
-    const yaml = fc
-      .array(
-        fc.constantFrom(
-          'steps:',
-          '- name: a',
-          '  image: b',
-          '  priority: x',
-          '- *a',
-          '- &a [*a]',
-          '? {',
-          '!!str x',
-          '{',
-          '\t',
-          '<<: *a',
-        ),
-        { maxLength: 8 },
-      )
-      .map((lines) => lines.join('\n'));
+  test('as a plug-in or its manifest, too', ROOM, () => {
     fc.assert(
       fc.property(
         fc.oneof(
           text,
-          yaml,
           fc.json().map((value) => `{"run": "x", "version": "1", "steps": ${value}}`),
         ),
         (said) => {
@@ -170,7 +150,6 @@ describe('what the machine and its programs say', () => {
             () => readManifest(said),
             () => readSaying(said),
             () => readSaying(`{"progress": ${said}}`),
-            () => readContainerSteps(said, 'f', new Set()),
           ])
             expect(surprise(work)).toBeUndefined();
         },
