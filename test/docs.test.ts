@@ -93,6 +93,26 @@ describe('docs/steps.md', () => {
   });
 });
 
+describe('docs/ironic-python-agent.md', () => {
+  const table = readFileSync('docs/ironic-python-agent.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+    .map(([, feature = '', here = '', words = '', proof = '']) => ({ feature, here, words, proof }))
+    .slice(1);
+
+  test('has a row for all that IPA can do', () => {
+    expect(table.length).toBeGreaterThanOrEqual(45);
+    expect(new Set(table.map(({ here }) => here))).toEqual(new Set(['yes', 'differs', 'not yet', 'no']));
+  });
+
+  test.each(table)('$feature: proof or reason', ({ here, words, proof }) => {
+    if (here === 'yes' || here === 'differs') expect(proof).toMatch(/\]\(\.\.\/test\//);
+    else expect(words.length).toBeGreaterThan(30);
+    if (here === 'differs') expect(words).not.toBe('');
+  });
+});
+
 test('each decision is in the index', () => {
   const index = readFileSync('docs/decisions/README.md', 'utf8');
   for (const file of globSync('docs/decisions/0*.md')) expect(index).toContain(file.split('/').at(-1));
