@@ -106,10 +106,15 @@ describe('docs/ironic-python-agent.md', () => {
     expect(new Set(table.map(({ here }) => here))).toEqual(new Set(['yes', 'differs', 'not yet', 'no']));
   });
 
-  test.each(table)('$feature: proof or reason', ({ here, words, proof }) => {
-    if (here === 'yes' || here === 'differs') expect(proof).toMatch(/\]\(\.\.\/test\//);
-    else expect(words.length).toBeGreaterThan(30);
-    if (here === 'differs') expect(words).not.toBe('');
+  const isThere = ({ here }: { here: string }) => here === 'yes' || here === 'differs';
+  test.each(table.filter(isThere))('$feature: a test proves it', ({ proof }) => {
+    expect(proof).toMatch(/\]\(\.\.\/test\//);
+  });
+  test.each(table.filter((row) => !isThere(row)))('$feature: not there, with a reason', ({ words }) => {
+    expect(words.length).toBeGreaterThan(30);
+  });
+  test.each(table.filter(({ here }) => here === 'differs'))('$feature: what differs is told', ({ words }) => {
+    expect(words).not.toBe('');
   });
 });
 
