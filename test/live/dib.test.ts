@@ -376,7 +376,7 @@ test('a ramdisk with such elements boots, and its agent starts', async () => {
       for (const sign of awaited) if (sign.test(line)) awaited.delete(sign);
       if (awaited.size === 0) break;
     }
-    expect([...awaited], screen.slice(-20).join('\n')).toEqual([]);
+    expect({ missing: [...awaited], screen: screen.slice(-20) }).toMatchObject({ missing: [] });
   } finally {
     const exit = once(machine, 'exit');
     machine.kill('SIGTERM');
