@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,8 +7,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CommandResult } from '../../../agent/api/command.ts';
 import type { AgentDeps } from '../../../agent/commands/deps.ts';
 import { COMMANDS, GENERIC, STEPS } from '../../../agent/commands/table.ts';
-import type { CommandContext, CommandSpec } from '../../../agent/engine/command-table.ts';
+import type { CommandContext, CommandSpec, StepManager } from '../../../agent/engine/command-table.ts';
 import { stepCommands } from '../../../agent/engine/steps.ts';
+import { readManifest } from '../../../agent/plugins/manifest.ts';
+import { pluginManager } from '../../../agent/plugins/plugin.ts';
 import { realHardware } from '../../../agent/start.ts';
 import { fakeOs } from '../../fakes/agent-os.ts';
 import { fastClock } from '../../fakes/clock.ts';
@@ -54,6 +56,19 @@ function resultsOf(exchanges: readonly Exchange[]): CommandResult[] {
   ];
 }
 
+/** The documentation's plug-ins that the recorded ramdisk had, as they are. */
+function pluginsOf(exchanges: readonly Exchange[]): StepManager<AgentDeps>[] {
+  const versions = resultsOf(exchanges).map(
+    ({ command_result }) => (command_result as { hardware_manager_version?: object } | null)?.hardware_manager_version,
+  );
+  const names = new Set(versions.flatMap((version) => Object.keys(version ?? {})));
+  names.delete(GENERIC.name);
+  return [...names].map((name) => {
+    const folder = `docs/examples/steps/${name}/files/etc/ingot/steps.d`;
+    return pluginManager(name, readManifest(readFileSync(join(folder, `${name}.json`), 'utf8')), folder);
+  });
+}
+
 /**
  * Commands that work on a machine end here when the recording says that they did, and as it says. The rest, and all that is said
  * about any of them, is the agent's own.
@@ -66,12 +81,13 @@ function gatedCommands(exchanges: readonly Exchange[]) {
       running = resolve;
       context.signal.addEventListener('abort', () => reject(context.signal.reason as Error));
     });
-  const steps = STEPS.map((spec) => ({
-    ...spec,
-    run: async (_deps: AgentDeps, _request: unknown, context: CommandContext): Promise<unknown> => {
-      const { command_result: result } = await wait(context);
-      return Object.entries(result as object).find(([key]) => key.endsWith('_result'))?.[1];
-    },
+  const run = async (_deps: AgentDeps, _request: unknown, context: CommandContext): Promise<unknown> => {
+    const { command_result: result } = await wait(context);
+    return Object.entries(result as object).find(([key]) => key.endsWith('_result'))?.[1];
+  };
+  const managers = [{ ...GENERIC, steps: async () => STEPS }, ...pluginsOf(exchanges)].map((manager) => ({
+    ...manager,
+    steps: async (deps: AgentDeps) => (await manager.steps(deps)).map((spec) => ({ ...spec, run })),
   }));
   const answered = (name: string): unknown =>
     (exchanges.find((exchange) => nameOf(exchange) === name)?.responseBody as CommandResult | undefined)
@@ -82,7 +98,7 @@ function gatedCommands(exchanges: readonly Exchange[]) {
     return isLong ? { ...spec, run: async (_deps, _params, context) => (await wait(context)).command_result } : spec;
   });
   const gated = stepCommands<AgentDeps>({
-    managers: () => [{ ...GENERIC, steps: async () => steps }],
+    managers: () => managers,
     cacheNode: (deps, node) => (deps.node.current = node),
   });
   return {
