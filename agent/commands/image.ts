@@ -20,10 +20,14 @@ import { findRootDisk } from '../hardware/inventory.ts';
 import { listBlocks, withDescendants } from '../hardware/lsblk.ts';
 import { rootDeviceHints } from '../hardware/root-disk.ts';
 import { isUrl } from '../image/checksum.ts';
-import { deliverImage, fetchSmallFile } from '../image/deliver.ts';
+import { deliverImage } from '../image/deliver.ts';
 import type { HttpOptions } from '../image/http-request.ts';
+import { fetchSmallFile } from '../image/open.ts';
 import { type ImageRequest, readImageInfo } from '../image/request.ts';
 import type { AgentDeps } from './deps.ts';
+
+/** Where an element or a medium may have put images that `file://` URLs name; the agent's own files and devices are elsewhere. */
+const IMAGE_FOLDERS = ['/media', '/mnt', '/srv', '/shared/html', '/var/lib/ironic'];
 
 /** UUIDs of the image that was written last, for `standby.get_partition_uuids`; by node, so that two agents in one process do not mix. */
 const lastWritten = new WeakMap<AgentDeps['node'], { 'root uuid': string }>();
@@ -67,7 +71,7 @@ async function fetchConfigDrive(
   if (!isUrl(value)) return unpackConfigDrive(Buffer.from(value, 'latin1'));
   // Base64 makes it a third longer.
   const most = Math.ceil((MOST_CONFIG_DRIVE_BYTES * 4) / 3) + 4096;
-  return unpackConfigDrive(await fetchSmallFile(value, httpOptions(deps), deps.os.clock, most, signal));
+  return unpackConfigDrive(await fetchSmallFile(value, { http: httpOptions(deps), os: deps.os }, most, signal));
 }
 
 /** A disk may be written when nothing of it is mounted or shared with other machines. */
@@ -115,8 +119,9 @@ async function prepareImage(
         isMd5Allowed: config.md5Enabled,
         permittedFormats: config.disableDeepImageInspection ? undefined : config.permittedImageFormats,
         maxDurationMs: config.imageDownloadMaxDurationSeconds * 1000,
+        fileFolders: IMAGE_FOLDERS,
       },
-      clock: os.clock,
+      os,
       device,
       wipe: () => wipeMetadata(os, device),
       progress: context.progress,

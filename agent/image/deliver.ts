@@ -1,8 +1,8 @@
 import { AgentError } from '../api/errors.ts';
-import type { Clock } from '../os/door.ts';
-import { type Checksum, findChecksum, isUrl, readChecksum } from './checksum.ts';
+import { type Attempt, tryEach } from './attempts.ts';
+import { type Checksum, findChecksum, readChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
-import { ImageChanged, openHttpSource } from './http-source.ts';
+import { fetchSmallFile, isFetchable, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
 import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 
@@ -13,75 +13,49 @@ export type DeliveryOptions = {
   permittedFormats?: readonly string[] | undefined;
   /** Longest time for one image, milliseconds; 0 is no limit. */
   maxDurationMs: number;
+  /** Folders that `file://` URLs may read from; none without it. `/` is all. */
+  fileFolders?: readonly string[] | undefined;
 };
 
 const MOST_CHECKSUM_FILE_BYTES = 1024 ** 2;
-/** How often an image that changes under our hands is begun anew. */
-const MOST_STARTS = 3;
-
-/**
- * A small file as a whole.
- * @throws AgentError `ImageDownloadError` when it cannot be fetched or is longer than `mostBytes`
- */
-export async function fetchSmallFile(
-  url: string,
-  options: HttpOptions,
-  clock: Clock,
-  mostBytes: number,
-  signal: AbortSignal,
-): Promise<Buffer> {
-  const source = await openHttpSource(url, options, clock, signal);
-  try {
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    for await (const bytes of source.stream(signal)) {
-      length += bytes.length;
-      if (length > mostBytes)
-        throw new AgentError('ImageDownloadError', `cannot use ${source.name}: it is longer than ${mostBytes} bytes`);
-      parts.push(bytes);
-    }
-    return Buffer.concat(parts);
-  } finally {
-    await source.close();
-  }
-}
 
 async function resolveChecksum(
   request: ImageRequest,
-  options: DeliveryOptions,
-  clock: Clock,
+  isMd5Allowed: boolean,
+  open: OpenOptions,
   signal: AbortSignal,
 ): Promise<Checksum> {
   const { checksum, urls } = request;
-  if (!isUrl(checksum.value)) return readChecksum(checksum, options.isMd5Allowed);
-  const file = await fetchSmallFile(checksum.value, options.http, clock, MOST_CHECKSUM_FILE_BYTES, signal);
+  if (!isFetchable(checksum.value)) return readChecksum(checksum, isMd5Allowed);
+  const file = await fetchSmallFile(checksum.value, open, MOST_CHECKSUM_FILE_BYTES, signal);
   const value = findChecksum(file.toString('utf8'), urls[0] ?? '');
-  return readChecksum({ algorithm: checksum.algorithm, value }, options.isMd5Allowed);
-}
-
-/** The first URL whose server answers; the last error when none does. A 4xx answer ends it at once, as the field does. */
-async function openFirst(request: ImageRequest, http: HttpOptions, clock: Clock, signal: AbortSignal) {
-  let failure: unknown;
-  for (const url of request.urls) {
-    try {
-      return await openHttpSource(url, http, clock, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      failure = error;
-    }
-  }
-  throw failure;
+  return readChecksum({ algorithm: checksum.algorithm, value }, isMd5Allowed);
 }
 
 type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> & {
   request: ImageRequest;
   options: DeliveryOptions;
-  clock: Clock;
+  os: OpenOptions['os'];
 };
 
-async function deliverOnce(delivery: Delivery, checksum: Checksum): Promise<WrittenImage> {
-  const { request, options, clock, signal } = delivery;
-  const source = await openFirst(request, { ...options.http, ...request.http }, clock, signal);
+function openOptions({ request, options, os }: Delivery): OpenOptions {
+  return { http: { ...options.http, ...request.http }, os, fileFolders: options.fileFolders };
+}
+
+async function deliverOnce(
+  delivery: Delivery,
+  checksum: Checksum,
+  attempt: Attempt,
+  isTouched: boolean,
+): Promise<WrittenImage> {
+  const { request, options, signal, device } = delivery;
+  const open = openOptions(delivery);
+  const http = attempt.isFresh ? { ...open.http, headers: { 'cache-control': 'no-cache' } } : open.http;
+  const source = await openImage(attempt.url, { ...open, http }, signal).catch((error: unknown) => {
+    if (!(error instanceof AgentError)) throw error;
+    const note = isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`;
+    throw new AgentError(error.type, `${error.details}; ${note}`, { cause: error });
+  });
   try {
     return await writeImage({
       ...delivery,
@@ -89,6 +63,7 @@ async function deliverOnce(delivery: Delivery, checksum: Checksum): Promise<Writ
       diskFormat: request.diskFormat,
       checksum,
       permittedFormats: options.permittedFormats,
+      isTouched,
     });
   } finally {
     await source.close();
@@ -96,23 +71,26 @@ async function deliverOnce(delivery: Delivery, checksum: Checksum): Promise<Writ
 }
 
 async function deliver(delivery: Delivery): Promise<WrittenImage> {
-  const { request, options, clock, signal } = delivery;
-  const http = { ...options.http, ...request.http };
-  const checksum = await resolveChecksum(request, { ...options, http }, clock, signal);
-  for (let start = 1; ; start++) {
-    try {
-      return await deliverOnce(delivery, checksum);
-    } catch (error) {
-      const isChanged =
-        error instanceof ImageChanged || (error instanceof Error && error.cause instanceof ImageChanged);
-      if (!isChanged || start === MOST_STARTS) throw error;
-      delivery.progress({ phase: 'start again', message: 'the image on the server changed while it was read' });
-    }
-  }
+  const { request, options, signal, progress } = delivery;
+  const checksum = await resolveChecksum(request, options.isMd5Allowed, openOptions(delivery), signal);
+  let isTouched = false;
+  const wipe = async () => {
+    isTouched = true;
+    await delivery.wipe();
+  };
+  return tryEach(
+    request.urls,
+    (attempt) => {
+      signal.throwIfAborted();
+      return deliverOnce({ ...delivery, wipe }, checksum, attempt, isTouched);
+    },
+    (phase, message) => progress({ phase, message }),
+  );
 }
 
 /**
  * Fetches an image and writes it to a device; see `writeImage` for what holds after success and after failure.
+ * The sources are tried in order, also when one breaks off in the middle; the disk has no partition table meanwhile.
  * @throws AgentError; `ImageDownloadTimeoutError` when the time limit is reached
  */
 export async function deliverImage(delivery: Delivery): Promise<WrittenImage> {

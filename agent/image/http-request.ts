@@ -16,6 +16,8 @@ export type HttpOptions = {
   tls: SecureContextOptions & { rejectUnauthorized: boolean };
   /** The whole Authorization header. */
   authorization?: string;
+  /** More headers, names in lower case. */
+  headers?: Readonly<Record<string, string>>;
   proxies?: { http?: string; https?: string };
   noProxy?: string;
 };
@@ -127,7 +129,7 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
       `cannot fetch ${url ? nameOfUrl(url) : text}: only http:// and https:// URLs work`,
     );
   const dispatcher = makeDispatcher(options);
-  const fixed = { 'accept-encoding': 'identity', ...authorizationOf(url, options) };
+  const fixed = { ...options.headers, 'accept-encoding': 'identity', ...authorizationOf(url, options) };
   url.username = '';
   url.password = '';
   return {

@@ -8,12 +8,7 @@ import {
   HttpFailure,
   type HttpOptions,
 } from './http-request.ts';
-import { groupRanges, HEAD_BYTES, type ImageSource, pickRanges } from './source.ts';
-
-/** The file on the server is no longer the one that was begun with; the whole write may start again. */
-export class ImageChanged extends Error {
-  override readonly name = 'ImageChanged';
-}
+import { groupRanges, HEAD_BYTES, ImageChanged, type ImageSource, pickRanges } from './source.ts';
 
 /** Something came: the next failure is the first again. Less than this is a server that gives a few bytes and breaks. */
 const PROGRESS_BYTES = 64 * 1024;
@@ -151,6 +146,7 @@ export async function openHttpSource(
       name: client.name,
       sizeBytes: link.identity?.sizeBytes,
       head,
+      hasRanges,
       stream: (signal) => resilientStream(link, 0, undefined, signal),
       read: async function* (ranges, signal) {
         // Without Range there is one group: a pass over the file that is left after its last range.

@@ -2,8 +2,9 @@ import { Value } from 'typebox/value';
 
 import { type ImageInfo, ImageInfoSchema } from '../api/image.ts';
 import { AgentError } from '../api/errors.ts';
-import { isUrl, readChecksum, type WantedChecksum, wantedChecksum } from './checksum.ts';
+import { readChecksum, type WantedChecksum, wantedChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
+import { isFetchable } from './open.ts';
 
 /** `image_info`, checked and in our own terms. */
 export type ImageRequest = {
@@ -65,7 +66,7 @@ export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageReque
   if (info.image_type === 'partition')
     throw refuse('image_type is partition, and this agent writes whole-disk images only; use a whole-disk image');
   const checksum = wantedChecksum(info);
-  if (!isUrl(checksum.value)) readChecksum(checksum, isMd5Allowed);
+  if (!isFetchable(checksum.value)) readChecksum(checksum, isMd5Allowed);
   return {
     id: info.id,
     urls: info.urls,

@@ -1,6 +1,11 @@
 /** Part of a file, bytes. */
 export type SourceRange = { position: number; length: number };
 
+/** The file is no longer the one that was begun with; the whole write may start again. */
+export class ImageChanged extends Error {
+  override readonly name = 'ImageChanged';
+}
+
 /** An image file somewhere else, opened: its server has answered, and `head` is here. */
 export type ImageSource = {
   /** Without password and query, fit for messages. */
@@ -11,6 +16,8 @@ export type ImageSource = {
   head: Uint8Array;
   /** The whole file, once, in order; broken connections are taken up again. A short body is an error. */
   stream: (signal: AbortSignal) => AsyncIterable<Uint8Array>;
+  /** Whether `read` asks for the ranges alone. Without it each call is one pass over the file up to its last range. */
+  hasRanges?: boolean;
   /** The given ranges, each as one buffer. They ascend and do not overlap. */
   read: (ranges: readonly SourceRange[], signal: AbortSignal) => AsyncIterable<Uint8Array>;
 };

@@ -35,6 +35,8 @@ export type WriteImageJob = {
   wipe: () => Promise<void>;
   progress: (progress: CommandProgress) => void;
   signal: AbortSignal;
+  /** A try before this one has wiped the disk already: it boots nothing, but is no longer what it was. */
+  isTouched?: boolean;
 };
 
 export type WrittenImage = {
@@ -170,7 +172,7 @@ export async function writeImage(job: WriteImageJob): Promise<WrittenImage> {
     checkFits(plan, device);
     job.signal.throwIfAborted();
   } catch (error) {
-    throw withNote(error, `${device.path} was not touched`);
+    throw withNote(error, job.isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`);
   }
   try {
     await job.wipe();

@@ -18,6 +18,18 @@ export type BlockDevice = {
   close: () => Promise<void>;
 };
 
+/** A regular file that is read; it may change meanwhile. */
+export type RegularFile = {
+  /** Where it really is, all links followed. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Fills the buffer from `position` (bytes) on. Returns how many bytes there were; fewer than asked at the end. */
+  read: (buffer: Uint8Array, position: number) => Promise<number>;
+  /** A text that is another when somebody has written to the file. */
+  version: () => Promise<string>;
+  close: () => Promise<void>;
+};
+
 /** The text of files in /proc, /sys and /etc; anything missing or unreadable is undefined, an empty list or false. */
 export type SystemFiles = {
   read: (path: string) => Promise<string | undefined>;
@@ -85,4 +97,6 @@ export type AgentOs = {
   totalMemoryBytes: () => number;
   /** @param mode 'write' takes the device exclusively (O_EXCL on a block device): a mounted disk is refused. */
   openDevice: (path: string, mode: 'read' | 'write') => Promise<BlockDevice>;
+  /** @throws AgentError `ImageDownloadError` when it is not there or is no regular file */
+  openFile: (path: string) => Promise<RegularFile>;
 };

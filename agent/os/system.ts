@@ -7,6 +7,7 @@ import { openBlockDevice } from './block-device.ts';
 import { systemExchange } from './datagram.ts';
 import type { AgentOs, Clock, NetworkAddress } from './door.ts';
 import { systemFiles } from './files.ts';
+import { openRegularFile } from './regular-file.ts';
 
 const systemClock: Clock = {
   now: () => Date.now(),
@@ -48,5 +49,6 @@ export function systemOs(): AgentOs {
     hostname,
     totalMemoryBytes: totalmem,
     openDevice: (path, mode) => openBlockDevice(path, mode),
+    openFile: openRegularFile,
   };
 }

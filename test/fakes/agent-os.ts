@@ -64,6 +64,7 @@ export function fakeOs(parts: Partial<AgentOs> = {}): AgentOs {
     hostname: () => 'rack-1',
     totalMemoryBytes: () => 2 ** 30,
     openDevice: () => Promise.reject(new Error('this machine has no devices')),
+    openFile: () => Promise.reject(new Error('this machine has no files to open')),
     ...parts,
   };
 }

@@ -5,6 +5,7 @@ import { readImageInfo } from '../../../agent/image/request.ts';
 import type { WrittenImage } from '../../../agent/image/write.ts';
 import type { CommandProgress } from '../../../agent/api/command.ts';
 import type { BlockDevice } from '../../../agent/os/door.ts';
+import { openRegularFile } from '../../../agent/os/regular-file.ts';
 import { fakeClock } from '../../fakes/clock.ts';
 
 export function sha256(bytes: Uint8Array): string {
@@ -15,15 +16,21 @@ export type Delivered = { wiped: number; progress: CommandProgress[] };
 
 /** Delivers an image as `write_image` does, with short times; `info` is added to image_info. */
 export async function deliver(
-  url: string,
+  url: string | readonly string[],
   device: BlockDevice,
   info: Record<string, unknown>,
-  options: { signal?: AbortSignal; timeoutMs?: number; retries?: number; wipe?: () => Promise<void> } = {},
+  options: {
+    signal?: AbortSignal;
+    timeoutMs?: number;
+    retries?: number;
+    wipe?: () => Promise<void>;
+    fileFolders?: readonly string[];
+  } = {},
 ): Promise<WrittenImage & Delivered> {
   let wiped = 0;
   const progress: CommandProgress[] = [];
   const written = await deliverImage({
-    request: readImageInfo({ id: 'image', urls: [url], ...info }, false),
+    request: readImageInfo({ id: 'image', urls: [url].flat(), ...info }, false),
     options: {
       http: {
         timeoutMs: options.timeoutMs ?? 5000,
@@ -33,8 +40,9 @@ export async function deliver(
       },
       isMd5Allowed: false,
       maxDurationMs: 0,
+      fileFolders: options.fileFolders,
     },
-    clock: fakeClock(),
+    os: { clock: fakeClock(), openFile: openRegularFile },
     device,
     wipe: async () => {
       wiped++;

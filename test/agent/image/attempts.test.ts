@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { AgentError } from '../../../agent/api/errors.ts';
+import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
+import { type ImageServer, type ServerBehaviour, startImageServer } from '../../fakes/image-server.ts';
+import { makeGuest } from '../../fakes/qcow2.ts';
+import { deliver, sha256 } from './delivery.ts';
+
+const MIB = 1024 ** 2;
+const image = makeGuest(8 * MIB, 7);
+const stale = Buffer.from(image);
+stale.set(randomBytes(1000), 5 * MIB);
+const checksum = sha256(image);
+
+let disk: DiskFile;
+let servers: ImageServer[] = [];
+beforeEach(async () => {
+  disk = await makeDiskFile(10 * MIB);
+  servers = [];
+});
+afterEach(async () => {
+  for (const server of servers) await server.close();
+  await disk.close();
+});
+
+async function serve(behave: (index: number) => Partial<ServerBehaviour>): Promise<string> {
+  const server = await startImageServer((index) => ({ content: image, etag: '"one"', ...behave(index) }));
+  servers.push(server);
+  return server.url;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<AgentError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(AgentError);
+  return error as AgentError;
+}
+
+const isWritten = async () => (await disk.content()).subarray(0, image.length).equals(image);
+const isCleared = async () => {
+  const content = await disk.content();
+  const zeros = Buffer.alloc(MIB);
+  return content.subarray(0, MIB).equals(zeros) && content.subarray(-MIB).equals(zeros);
+};
+
+describe('several sources of one image', () => {
+  test('the first that has it is used, and those after it are not asked', async () => {
+    const urls = [await serve(() => ({ status: 404 })), await serve(() => ({})), await serve(() => ({}))];
+    const written = await deliver(urls, disk.device, { checksum });
+    expect(await isWritten()).toBe(true);
+    expect(servers.map(({ requests }) => requests.length)).toEqual([1, 2, 0]);
+    expect(written.wiped).toBe(1);
+    expect(written.progress.find(({ phase }) => phase === 'next source')?.message).toContain('it answered 404');
+  });
+
+  test('when one breaks off for good in the middle, the next starts anew on a disk without a partition table', async () => {
+    const cleared: boolean[] = [];
+    const urls = [await serve((index) => (index === 0 ? {} : { dropAfter: MIB / 32 })), await serve(() => ({}))];
+    const wipe = async () => void cleared.push(await isCleared());
+    const written = await deliver(urls, disk.device, { checksum }, { wipe });
+    expect(await isWritten()).toBe(true);
+    expect(written.wiped).toBe(2);
+    expect(cleared).toEqual([false, true]);
+  });
+
+  test('one with other bytes than the checksum says is left for the next', async () => {
+    const urls = [await serve(() => ({ content: stale })), await serve(() => ({}))];
+    await deliver(urls, disk.device, { checksum });
+    expect(await isWritten()).toBe(true);
+  });
+
+  test('a page where the image should be is left for the next', async () => {
+    const page = Buffer.from(`<html>${'please log in '.repeat(100)}</html>`);
+    const urls = [await serve(() => ({ content: page })), await serve(() => ({}))];
+    expect((await deliver(urls, disk.device, { checksum, disk_format: 'raw' })).wiped).toBe(1);
+    expect(await isWritten()).toBe(true);
+  });
+
+  test('when none has it, each is named with its reason', async () => {
+    const urls = [await serve(() => ({ status: 404 })), await serve(() => ({ status: 403 }))];
+    const error = await failureOf(deliver(urls, disk.device, { checksum }));
+    expect(error.type).toBe('ImageDownloadError');
+    expect(error.details).toMatch(/any of 2 sources: \(1\) .* answered 404; .* \(2\) .* answered 403; .*not touched/);
+    expect((await disk.content()).equals(disk.before)).toBe(true);
+  });
+
+  test('after a source that broke off in the middle nobody says that the disk was not touched', async () => {
+    const urls = [
+      await serve((index) => (index === 0 ? {} : { dropAfter: 100 })),
+      await serve(() => ({ status: 404 })),
+    ];
+    const error = await failureOf(deliver(urls, disk.device, { checksum }));
+    expect(error.details).toContain('the partition table of');
+    expect(error.details).not.toContain('not touched');
+    expect(await isCleared()).toBe(true);
+  });
+
+  test('a disk that fails is the same for every source', async () => {
+    const urls = [await serve(() => ({})), await serve(() => ({}))];
+    const write = () => Promise.reject(new AgentError('BlockDeviceError', 'cannot write the disk at sector 1: EIO'));
+    const error = await failureOf(deliver(urls, { ...disk.device, write }, { checksum }));
+    expect(error.type).toBe('BlockDeviceError');
+    expect(servers[1]?.requests).toEqual([]);
+  });
+});
+
+describe('a wrong checksum of the only source', () => {
+  test('is tried once more past every cache, and may be right then', async () => {
+    const url = await serve((index) => (index < 2 ? { content: stale } : {}));
+    await deliver(url, disk.device, { checksum });
+    expect(await isWritten()).toBe(true);
+    expect(servers[0]?.headers.map((headers) => headers['cache-control'])).toEqual([
+      undefined,
+      undefined,
+      'no-cache',
+      'no-cache',
+    ]);
+  });
+
+  test('that is the same twice says that checksum and file do not belong together', async () => {
+    const error = await failureOf(deliver(await serve(() => ({ content: stale })), disk.device, { checksum }));
+    expect(error.type).toBe('ImageChecksumError');
+    expect(error.details).toContain(sha256(stale));
+    expect(error.details).toContain('do not belong together');
+    expect(servers[0]?.requests).toHaveLength(4);
+    expect(await isCleared()).toBe(true);
+  });
+
+  test('that is another each time says that something alters bytes', async () => {
+    const url = await serve(() => {
+      const content = Buffer.from(image);
+      content.set(randomBytes(8), 6 * MIB);
+      return { content };
+    });
+    const error = await failureOf(deliver(url, disk.device, { checksum }));
+    expect(error.details).toContain('alters bytes');
+    expect(await isCleared()).toBe(true);
+  });
+});
