@@ -6,6 +6,7 @@ import { RESCUED_MARK } from './commands/departures.ts';
 import { inspect, join, wantsInspection } from './join.ts';
 import { lockDown } from './lockdown.ts';
 import { discoverUrls, tellOverrides } from './overrides.ts';
+import { choosesDisk } from './hardware/root-disk.ts';
 import type { AgentParts } from './parts.ts';
 import { serve } from './serve.ts';
 import { waitForDisks, waitForever, waitForNetwork } from './wait.ts';
@@ -31,11 +32,12 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   if (config.hardwareInitializationDelaySeconds > 0) {
     await os.clock.sleep(config.hardwareInitializationDelaySeconds * 1000, signal);
   }
+  // Beside the network, which takes as long.
+  const disks = waitForDisks(parts, undefined);
+  disks.catch(() => undefined); // awaited below; until then a failure is not lost, only late
   await waitForNetwork(parts);
   await discoverUrls(parts);
   await setClockAtStart(parts);
-  const disks = waitForDisks(parts, undefined);
-  disks.catch(() => undefined); // awaited below; until then a failure is not lost, only late
   let nodeUuid = store.state().nodeUuid;
   if (wantsInspection(parts)) {
     await disks;
@@ -59,8 +61,9 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const joined = await join(parts, ironic, nodeUuid);
   if (joined === undefined) return waitForever(parts);
   await tellOverrides(parts, 'Ironic', applyLookup(config, joined.lookup.config));
-  // Again with the node's hints: the disk that they name may be the slowest of all.
-  const ready = disks.then(() => waitForDisks(parts, joined.lookup.node));
+  // Again where the node says which disk: the one that it names may be the slowest of all.
+  const { node } = joined.lookup;
+  const ready = choosesDisk(node) ? disks.then(() => waitForDisks(parts, node)) : disks;
   ready.catch(() => undefined);
   const departure = await serve(parts, ironic, joined, ready);
   if (departure === 'rescue') console.status({ state: 'rescued: this agent ends; log in as the user rescue' });

@@ -3,6 +3,11 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { faultOf, httpFault } from './routes/faults.ts';
 import { addRoutes, LONGEST_BODY, type RoutesOptions } from './routes/routes.ts';
 
+/** Routes check what comes in with TypeBox; without this, Fastify loads its compilers of schemas at every start, and never uses them. */
+const noSchemas = (): never => {
+  throw new Error('a route of the agent has no schema of Fastify');
+};
+
 export type AppOptions = RoutesOptions & {
   /** PEM texts; without it the API is plain HTTP. */
   tls?: { certificate: string; key: string; minVersion: 'TLSv1.2' | 'TLSv1.3'; ciphers?: string };
@@ -18,6 +23,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     // Time for a whole request to come in; the answer may take as long as its command.
     requestTimeout: 120_000,
     forceCloseConnections: true,
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     exposeHeadRoutes: true,
     frameworkErrors: (error, _request, reply) => {
       const { status, body } = faultOf(error);

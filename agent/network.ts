@@ -1,7 +1,7 @@
 import type { NetworkInterface } from './api/inventory.ts';
 import type { AgentConfig } from './config/config.ts';
 import { type Bmc, detectBmc, NO_BMC } from './hardware/bmc.ts';
-import { describeInterfaces } from './hardware/interfaces.ts';
+import { describeInterfaces, interfaceMacs } from './hardware/interfaces.ts';
 import { captureLldp } from './hardware/lldp-capture.ts';
 import type { LldpData } from './hardware/lldp.ts';
 import { bringUpVlans, readVlanWish, type VlanWish } from './hardware/vlans.ts';
@@ -25,7 +25,9 @@ export type NetworkConfig = Pick<
 export type Network = {
   /** The interfaces as they are; waits for nothing. */
   interfaces: () => Promise<NetworkInterface[]>;
-  /** The same when all VLANs are up, and with what was heard of LLDP where ipa-collect-lldp asks for it. */
+  /** Their MACs alone, each once: what the lookup asks with. */
+  macs: () => Promise<string[]>;
+  /** The interfaces when all VLANs are up, and with what was heard of LLDP where ipa-collect-lldp asks for it. */
   settledInterfaces: () => Promise<NetworkInterface[]>;
   /** Listens once in the life of this process; everybody who asks later has the same answer. */
   lldp: () => Promise<LldpData>;
@@ -88,6 +90,7 @@ export function createNetwork(options: {
   const detect = once(() => detectBmc({ os, loadModules: options.inRamdisk, log }));
   return {
     interfaces: () => interfaces(),
+    macs: () => interfaceMacs(os, config.ignoredMacs),
     settledInterfaces: async () => {
       const data = config.collectLldp ? await heard() : undefined;
       await vlans();

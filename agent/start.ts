@@ -21,8 +21,7 @@ export function realHardware(os: AgentOs, config: Pick<AgentConfig, 'bootInterfa
     inventory: () =>
       collectInventory(os, config.bootInterface, { interfaces: network.settledInterfaces, bmc: network.bmc }),
     details: () => collectDetails(os),
-    // A VLAN has the MAC of what it is on.
-    macs: async () => [...new Set((await network.interfaces()).map((nic) => nic.mac_address))],
+    macs: network.macs,
     rootDisk: (node) => findRootDisk(os, node),
   };
 }

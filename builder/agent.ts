@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { isBuiltin } from 'node:module';
+import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 import { reasonOf } from '../system/failure.ts';
 import type { FileEntry } from './archive/entry.ts';
@@ -26,38 +27,84 @@ async function packagesOf(files: readonly string[]): Promise<BundledPackage[]> {
   return [...new Map(packages.map((one) => [key(one), one])).values()].toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
+type Bundled = { contents: Uint8Array; inputs: string[] };
+
+/** One file as CommonJS for the pinned Node. */
+async function bundle(entry: string, define: Record<string, string>, banner: string, plugin: Plugin): Promise<Bundled> {
+  const result = await build({
+    entryPoints: [entry],
+    absWorkingDir: CHECKOUT,
+    outfile: 'bundle.cjs',
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'cjs',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    logLevel: 'silent',
+    define,
+    banner: { js: banner },
+    plugins: [plugin],
+    // Else `import()` stays one, and Node finds no names in files that were CommonJS before.
+    supported: { 'dynamic-import': false },
+  });
+  const [output] = result.outputFiles;
+  if (output === undefined) throw new Error('esbuild made no file');
+  return { contents: output.contents, inputs: Object.keys(result.metafile.inputs) };
+}
+
+/** Packages that Fastify asks for only where it is used in ways that the agent does not use it: not in the ramdisk at all. */
+const NEVER_ASKED_FOR = new Set(['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request']);
+
+/** Where a package has a file of its own, beside the bundle. */
+const fileOf = (name: string): string => `${name.replace('/', '-')}.cjs`;
+
 /**
- * The agent and all that it imports as one CommonJS file for the pinned Node.
+ * Leaves packages that are imported by `import()` out of the bundle. Node reads through every byte of a file before it runs the first
+ * one: what a machine needs later, or never, would cost each of its starts.
+ * @param later filled with the names that were found
+ */
+function leaveForLater(later: Set<string>): Plugin {
+  return {
+    name: 'leave-for-later',
+    setup: ({ onResolve }) => {
+      onResolve({ filter: /^(?:@[^/]+\/)?[^./@:][^/:]*$/ }, ({ path, kind }) => {
+        if (NEVER_ASKED_FOR.has(path)) return { path, external: true };
+        if (kind !== 'dynamic-import' || isBuiltin(path)) return undefined;
+        later.add(path);
+        return { path: `./${fileOf(path)}`, external: true };
+      });
+    },
+  };
+}
+
+/**
+ * The agent and all that it imports as CommonJS for the pinned Node: one file, and one beside it for each package that is imported by
+ * `import()`.
  * @param source path of its entry, `agent/main.ts`
  * @param path where it goes in the tree
- * @returns the file, and the npm packages that are in it
+ * @returns the files, the agent's first, and the npm packages that are in them
  */
 export async function bundleAgent(
   source: string,
   path: string,
-): Promise<{ entry: FileEntry; bundled: BundledPackage[] }> {
+): Promise<{ entries: FileEntry[]; bundled: BundledPackage[] }> {
   try {
-    const result = await build({
-      entryPoints: [source],
-      absWorkingDir: CHECKOUT,
-      outfile: 'agent.cjs',
-      bundle: true,
-      write: false,
-      metafile: true,
-      platform: 'node',
-      target: 'node24',
-      format: 'cjs',
-      minifySyntax: true,
-      minifyWhitespace: true,
-      legalComments: 'none',
-      logLevel: 'silent',
-      // CommonJS has no import.meta; code that asks where it is gets the bundle's own place.
-      define: { 'import.meta.url': '__ingotUrl' },
-      banner: { js: "const __ingotUrl=require('node:url').pathToFileURL(__filename).href;" },
-    });
-    const [output] = result.outputFiles;
-    if (output === undefined) throw new Error('esbuild made no file');
-    return { entry: fileEntry(path, output.contents), bundled: await packagesOf(Object.keys(result.metafile.inputs)) };
+    const later = new Set<string>();
+    const plugin = leaveForLater(later);
+    // CommonJS has no import.meta; code that asks where it is gets the bundle's own place.
+    const banner = "const __ingotUrl=require('node:url').pathToFileURL(__filename).href;";
+    const files = new Map([[path, await bundle(source, { 'import.meta.url': '__ingotUrl' }, banner, plugin)]]);
+    // What they import in their turn is found while they are bundled: a set gives those, too.
+    for (const name of later)
+      files.set(posix.join(posix.dirname(path), fileOf(name)), await bundle(name, {}, '', plugin));
+    return {
+      entries: [...files].map(([file, { contents }]) => fileEntry(file, contents)),
+      bundled: await packagesOf([...files.values()].flatMap(({ inputs }) => inputs)),
+    };
   } catch (error) {
     throw builderFailure('AGENT_MISSING', reasonOf(error).split('\n').slice(0, 4).join('\n'), { cause: error });
   }

@@ -162,14 +162,14 @@ export async function agentParts(
   );
   const parts = await Promise.all(
     wanted.map(async ({ element, node, bundle }): Promise<Part[]> => {
-      const { entry, bundled } = await bundleAgent(source, bundle);
+      const { entries, bundled } = await bundleAgent(source, bundle);
       return [
         {
           owner: { element, source: 'node', layer: 'node' },
           entries: await nodeEntries(host, plan, row, node, tools, packages, signal),
           overrides: false,
         },
-        { owner: { element, source: 'agent', layer: 'agent' }, entries: [entry], bundled, overrides: false },
+        { owner: { element, source: 'agent', layer: 'agent' }, entries, bundled, overrides: false },
       ];
     }),
   );

@@ -50,14 +50,34 @@ export type InterfaceOptions = {
   lldp?: LldpData;
 };
 
+/** Names of the interfaces that are hardware, bonds or VLANs, sorted. */
+async function interfaceNames(os: AgentOs): Promise<string[]> {
+  const all = (await os.files.list('/sys/class/net')).toSorted();
+  const counted = await Promise.all(all.map((name) => isCounted(os, name)));
+  return all.filter((_, at) => counted[at]);
+}
+
+/** MACs of the interfaces that `describeInterfaces` describes, each once, by a tenth of its reads. */
+export async function interfaceMacs(os: AgentOs, ignoredMacs: IgnoredMacs = []): Promise<string[]> {
+  const names = await interfaceNames(os);
+  const macs = await macAddresses(os, names);
+  const found = await Promise.all(
+    macs.map(async (address, at) => {
+      if (address === undefined || isIgnored(address, ignoredMacs)) return [];
+      const vendor = (await os.files.read(`/sys/class/net/${names[at]}/device/vendor`))?.trim() || null;
+      return [bootIdentity(address, vendor).mac];
+    }),
+  );
+  // A VLAN has the MAC of what it is on.
+  return [...new Set(found.flat())];
+}
+
 /**
  * Network interfaces that are hardware, bonds or VLANs; bridges, tunnels and the loopback are none (agent-protocol H.2). By name.
  * Never waits for anything.
  */
 export async function describeInterfaces(os: AgentOs, options: InterfaceOptions = {}): Promise<NetworkInterface[]> {
-  const all = (await os.files.list('/sys/class/net')).toSorted();
-  const counted = await Promise.all(all.map((name) => isCounted(os, name)));
-  const names = all.filter((_, at) => counted[at]);
+  const names = await interfaceNames(os);
   const macs = await macAddresses(os, names);
   const hasBiosdevname = (
     await Promise.all(['/usr/sbin/biosdevname', '/usr/bin/biosdevname', '/sbin/biosdevname'].map(os.files.exists))

@@ -43,6 +43,15 @@ export function skippedDisks(node: Node | undefined, records: readonly DiskRecor
   return skipped;
 }
 
+/** Whether a node says anything about which of its disks an image may go to. */
+export function choosesDisk(node: Node | undefined): boolean {
+  return [
+    node?.instance_info?.['root_device'],
+    node?.properties?.['root_device'],
+    node?.properties?.['skip_block_devices'],
+  ].some((value) => value !== undefined && value !== null);
+}
+
 function showDisk({ disk }: DiskRecord): string {
   const facts = [`${(disk.size / 1024 ** 3).toFixed(2)} GiB`, disk.model, disk.serial && `serial ${disk.serial}`];
   return `${disk.name} (${facts.filter(Boolean).join(', ')})`;

@@ -1,6 +1,6 @@
 import type { SecureContextOptions } from 'node:tls';
 
-import { Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
+import type { Dispatcher } from 'undici';
 
 import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
@@ -92,7 +92,9 @@ function readAnswer(status: number, headers: Dispatcher.ResponseData['headers'],
   return { ...common, start: Number(match[1]), isPartial: true, sizeBytes: wholeNumber(match[2]) };
 }
 
-function makeDispatcher(options: HttpOptions): Dispatcher {
+type Undici = typeof import('undici');
+
+function makeDispatcher({ Agent, EnvHttpProxyAgent, interceptors }: Undici, options: HttpOptions): Dispatcher {
   const connect = { timeout: options.timeoutMs, ...options.tls };
   const common = { connect, headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs, connections: 1 };
   const { proxies, noProxy } = options;
@@ -128,13 +130,19 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
       'ImageDownloadError',
       `cannot fetch ${url ? nameOfUrl(url) : text}: only http:// and https:// URLs work`,
     );
-  const dispatcher = makeDispatcher(options);
+  // A third of the agent's code, which no machine needs before its first image: loaded with it.
+  let loaded: Promise<{ request: Undici['request']; dispatcher: Dispatcher }> | undefined;
+  const load = async () => {
+    const undici = await import('undici');
+    return { request: undici.request, dispatcher: makeDispatcher(undici, options) };
+  };
   const fixed = { ...options.headers, 'accept-encoding': 'identity', ...authorizationOf(url, options) };
   url.username = '';
   url.password = '';
   return {
     name: nameOfUrl(url),
     get: async (headers, signal) => {
+      const { request, dispatcher } = await (loaded ??= load());
       let response: Dispatcher.ResponseData;
       try {
         response = await request(url, { dispatcher, signal, headers: { ...fixed, ...headers } });
@@ -154,7 +162,7 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
         throw error;
       }
     },
-    close: () => dispatcher.destroy(),
+    close: async () => (await loaded)?.dispatcher.destroy(),
   };
 }
 

@@ -52,9 +52,12 @@ export type IronicClient = {
   lookup: (addresses: readonly string[], nodeUuid?: string, signal?: AbortSignal) => Promise<unknown>;
   /** Sends what this server's version understands of the beat. @throws as `lookup` */
   heartbeat: (nodeUuid: string, beat: Heartbeat, signal?: AbortSignal) => Promise<void>;
-  /** Any answer from any of the URLs. @throws Failure `NO_ANSWER` */
+  /** Any answer from any of the URLs: the last one that there was, else a new one. @throws Failure `NO_ANSWER` */
   probe: (signal?: AbortSignal) => Promise<HttpAnswer>;
-  /** Any answer from one of the URLs, for each of them, the one that worked last first. */
+  /**
+   * Any answer from one of the URLs, for each of them, the one that worked last first. What came last from a URL is taken for it once, so
+   * that an agent that has just been answered need not ask again.
+   */
   probes: () => ((signal?: AbortSignal) => Promise<HttpAnswer>)[];
 };
 
@@ -78,11 +81,16 @@ type Send = {
   (path: string, request: Omit<HttpRequest, 'url'>): Promise<HttpAnswer>;
   /** In the order in which they are tried. */
   urls: () => readonly string[];
+  /** What came last from each of them. */
+  answers: Map<string, HttpAnswer>;
+  last: () => HttpAnswer | undefined;
 };
 
 /** Tries the URLs in turn; only the lack of an answer leads to the next one. */
 function createSend(options: IronicClientOptions): Send {
   let urls = [...options.urls];
+  let latest: HttpAnswer | undefined;
+  const answers = new Map<string, HttpAnswer>();
   const common = options.requestId === undefined ? {} : { 'X-OpenStack-Request-ID': options.requestId };
   const send = async (path: string, request: Omit<HttpRequest, 'url'>): Promise<HttpAnswer> => {
     let last: unknown;
@@ -91,6 +99,9 @@ function createSend(options: IronicClientOptions): Send {
         const headers = { ...common, ...request.headers };
         const answer = await options.http({ ...request, url: `${url}${path}`, headers });
         urls = [...urls.slice(index), ...urls.slice(0, index)];
+        // Without its text, which may be as long as a node with a config drive.
+        latest = { ...answer, text: '' };
+        answers.set(url, latest);
         return answer;
       } catch (error) {
         request.signal?.throwIfAborted();
@@ -99,7 +110,7 @@ function createSend(options: IronicClientOptions): Send {
     }
     throw last;
   };
-  return Object.assign(send, { urls: () => urls });
+  return Object.assign(send, { urls: () => urls, answers, last: () => latest });
 }
 
 /** Asks for the server's version until it is known. */
@@ -139,9 +150,13 @@ export function createIronicClient(options: IronicClientOptions): IronicClient {
 
   return {
     serverMinor,
-    probe: (signal) => send('/', { method: 'GET', ...(signal && { signal }) }),
+    probe: async (signal) => send.last() ?? send('/', { method: 'GET', ...(signal && { signal }) }),
     probes: () =>
-      send.urls().map((url) => (signal) => options.http({ method: 'GET', url: `${url}/`, ...(signal && { signal }) })),
+      send.urls().map((url) => async (signal) => {
+        const known = send.answers.get(url);
+        send.answers.delete(url);
+        return known ?? options.http({ method: 'GET', url: `${url}/`, ...(signal && { signal }) });
+      }),
     lookup: async (addresses, nodeUuid, signal) => {
       const query = new URLSearchParams({ addresses: addresses.join(',') });
       if (nodeUuid !== undefined) query.set('node_uuid', nodeUuid);

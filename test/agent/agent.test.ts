@@ -543,3 +543,29 @@ test('beats wait for the disks, because commands follow them', async () => {
   await first;
   expect(tries).toBeGreaterThanOrEqual(4);
 });
+
+test.each([
+  ['that says nothing about disks', undefined, 1],
+  ['with root device hints', { root_device: { serial: 'x' } }, 2],
+  ['with disks to skip', { skip_block_devices: [{ name: '/dev/sda' }] }, 2],
+])('a node %s has its disks looked for as often as needed', async (_, properties, times) => {
+  let looks = 0;
+  const hardware: Partial<AgentParts['hardware']> = {
+    rootDisk: async () => {
+      looks += 1;
+      return INVENTORY.disks[0] as never;
+    },
+  };
+  if (properties !== undefined) ironic.properties = properties;
+  const first = nextBeat();
+  await start('', { hardware });
+  await first;
+  expect(looks).toBe(times);
+});
+
+test('Ironic is asked twice and told once before it takes the first beat: version, lookup, heartbeat', async () => {
+  const first = nextBeat();
+  await start('');
+  await first;
+  expect(ironic.seen.map(({ path }) => path)).toEqual(['/', '/v1/lookup', `/v1/heartbeat/${NODE_UUID}`]);
+});

@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
@@ -85,12 +85,27 @@ describe('the agent’s bundle', () => {
       join(folder, 'main.ts'),
       "import { words } from './other.ts';\nconsole.log(words, import.meta.url);\n",
     );
-    const { entry, bundled } = await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs');
-    await writeFile(join(folder, 'agent.cjs'), await entryBytes(entry));
+    const { entries, bundled } = await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs');
+    for (const entry of entries) await writeFile(join(folder, basename(entry.path)), await entryBytes(entry));
     const { stdout } = await systemRun(process.execPath, [join(folder, 'agent.cjs')]);
     expect(stdout).toBe(`from the other file file://${folder}/agent.cjs\n`);
-    expect(await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs')).toEqual({ entry, bundled: [] });
+    expect(await bundleAgent(join(folder, 'main.ts'), 'opt/ingot/agent.cjs')).toEqual({ entries, bundled: [] });
+    expect(entries.map(({ path }) => path)).toEqual(['opt/ingot/agent.cjs']);
     expect(bundled).toEqual([]);
+  });
+
+  test('has files of their own for packages that are loaded when they are needed', { timeout: 60_000 }, async () => {
+    await using host = await fakeBuilderHost();
+    const folder = host.cache.root;
+    const { entries } = await bundleAgent('agent/main.ts', 'opt/ingot/agent.cjs');
+    const names = entries.map(({ path }) => basename(path));
+    expect(names).toEqual(expect.arrayContaining(['agent.cjs', 'tar-stream.cjs', 'undici.cjs', 'yaml.cjs']));
+    for (const entry of entries) await writeFile(join(folder, basename(entry.path)), await entryBytes(entry));
+    const load = names.map((name) => `console.log(Object.keys(require('./${name}')).join(' '))`).slice(1);
+    const { stdout } = await systemRun(process.execPath, ['-e', load.join(';')], { cwd: folder });
+    expect(stdout).toMatch(/\brequest\b/);
+    expect(stdout).toMatch(/\bparse\b/);
+    expect(await readFile(join(folder, 'agent.cjs'), 'utf8')).not.toContain('class EnvHttpProxyAgent');
   });
 
   test('that cannot be made says which file is at fault', async () => {

@@ -71,6 +71,7 @@ export const INVENTORY: Inventory = {
 export const NETWORK: Network = {
   interfaces: async () => INVENTORY.interfaces,
   settledInterfaces: async () => INVENTORY.interfaces,
+  macs: async () => [MAC],
   lldp: async () => ({}),
   bmc: async () => ({ bmc_address: null, bmc_v6address: null }),
   start: () => undefined,

@@ -14,6 +14,8 @@ export type FakeAnswer = { status: number; body?: unknown; text?: string };
 export type FakeIronic = {
   url: string;
   seen: Seen[];
+  /** The node's properties, as a lookup tells them. */
+  properties: Record<string, unknown>;
   /** Answers instead of the node's own, while it is set; undefined leaves it to the fake. */
   override: ((seen: Seen) => FakeAnswer | undefined) | undefined;
   /** Resolves at the next request that fits. */
@@ -43,7 +45,13 @@ export async function startFakeIronic(maximum = '1.96', host = '127.0.0.1'): Pro
     if (seen.path === '/v1/lookup') {
       const agent_token = tokenGiven ? '******' : TOKEN;
       tokenGiven = true;
-      const node = { uuid: NODE_UUID, properties: {}, instance_info: {}, driver_internal_info: {}, links: [] };
+      const node = {
+        uuid: NODE_UUID,
+        properties: fake.properties,
+        instance_info: {},
+        driver_internal_info: {},
+        links: [],
+      };
       return {
         status: 200,
         body: { node, config: { heartbeat_timeout: 300, agent_token, agent_token_required: true } },
@@ -56,6 +64,7 @@ export async function startFakeIronic(maximum = '1.96', host = '127.0.0.1'): Pro
   const fake: FakeIronic = {
     url: '',
     seen: [],
+    properties: {},
     override: undefined,
     next: (fits) => new Promise((resolve) => waiting.push({ fits, resolve })),
     close: () =>

@@ -2,7 +2,7 @@ import { Value } from 'typebox/value';
 import { describe, expect, test } from 'vitest';
 
 import { InterfaceSchema } from '../../../agent/api/inventory.ts';
-import { describeInterfaces } from '../../../agent/hardware/interfaces.ts';
+import { describeInterfaces, interfaceMacs } from '../../../agent/hardware/interfaces.ts';
 import { listNetworkCards } from '../../../agent/hardware/network-cards.ts';
 import { isIgnored } from '../../../agent/hardware/mac.ts';
 import type { AgentOs, NetworkAddress } from '../../../agent/os/door.ts';
@@ -42,6 +42,14 @@ describe('a server with a bond of two cards, a VLAN on it, InfiniBand and a BMC 
       'ib0',
     ]);
   });
+
+  test.each([[IGNORED], [[]]])(
+    'has the same MACs, each once, when nothing but them is asked for (ignored: %j)',
+    async (ignored) => {
+      const told = (await describeInterfaces(server(), { ignoredMacs: ignored })).map((nic) => nic.mac_address);
+      expect(await interfaceMacs(server(), ignored)).toEqual([...new Set(told)]);
+    },
+  );
 
   test('gives the members of the bond the MACs that they came with', async () => {
     const nics = await byName(server());

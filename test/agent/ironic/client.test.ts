@@ -81,6 +81,16 @@ describe('several URLs', () => {
     expect(ironic.seen.map(({ path }) => path)).toEqual(['/', '/v1/lookup', '/v1/lookup']);
   });
 
+  test('what an URL has answered is its next probe, once', async () => {
+    const client = createIronicClient({ urls: [ironic.url], http });
+    await client.lookup(['a']);
+    const [probe] = client.probes();
+    expect((await probe?.())?.localAddress).toBe('127.0.0.1');
+    expect(ironic.seen.map(({ path }) => path)).toEqual(['/', '/v1/lookup']);
+    await client.probes()[0]?.();
+    expect(ironic.seen.map(({ path }) => path)).toEqual(['/', '/v1/lookup', '/']);
+  });
+
   test('when none answers, the last reason is said', async () => {
     const client = createIronicClient({ urls: [NOBODY, 'http://127.0.0.1:10'], http });
     await expect(client.probe()).rejects.toThrow(
