@@ -70,8 +70,8 @@ const fileOf = (name: string): string => `${name.replace('/', '-')}.cjs`;
 function leaveForLater(later: Set<string>): Plugin {
   return {
     name: 'leave-for-later',
-    setup: ({ onResolve }) => {
-      onResolve({ filter: /^(?:@[^/]+\/)?[^./@:][^/:]*$/ }, ({ path, kind }) => {
+    setup: (hooks) => {
+      hooks.onResolve({ filter: /^(?:@[^/]+\/)?[^./@:][^/:]*$/ }, ({ path, kind }) => {
         if (NEVER_ASKED_FOR.has(path)) return { path, external: true };
         if (kind !== 'dynamic-import' || isBuiltin(path)) return undefined;
         later.add(path);
