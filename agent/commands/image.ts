@@ -11,13 +11,13 @@ import {
 } from '../disk/config-drive.ts';
 import { clientTls } from '../config/tls.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
-import { guardDevice } from '../disk/guard.ts';
+import { examineDevice } from '../disk/examine.ts';
+import { refuseGuarded } from '../disk/guard.ts';
 import { makeBootEntries } from '../disk/boot-entries.ts';
-import { knameOf, listPartitions, rereadPartitions, withDevice } from '../disk/partitions.ts';
+import { listPartitions, rereadPartitions, withDevice } from '../disk/partitions.ts';
 import { diskSignature, moveBackupGpt } from '../disk/tables.ts';
 import type { CommandContext, CommandSpec } from '../engine/command-table.ts';
 import { findRootDisk } from '../hardware/inventory.ts';
-import { listBlocks, withDescendants } from '../hardware/lsblk.ts';
 import { rootDeviceHints } from '../hardware/root-disk.ts';
 import { isUrl } from '../image/checksum.ts';
 import { deliverImage } from '../image/deliver.ts';
@@ -74,10 +74,16 @@ async function fetchConfigDrive(
   return unpackConfigDrive(await fetchSmallFile(value, { http: httpOptions(deps), os: deps.os }, most, signal));
 }
 
-/** A disk may be written when nothing of it is mounted or shared with other machines. */
-async function guardRootDisk(deps: AgentDeps, path: string): Promise<void> {
-  const family = withDescendants(await listBlocks(deps.os), knameOf(path));
-  guardDevice(family, { allowShared: !deps.config.guardSpecialFilesystems });
+/** A disk may be written when nothing of it is in use or shared with other machines. A removable one is the operator's choice. */
+async function guardRootDisk({ os, config }: AgentDeps, path: string): Promise<void> {
+  const disk = await examineDevice(os, path);
+  if (disk === undefined) throw new AgentError('DeviceNotFound', `cannot write to ${path}: it is gone`);
+  refuseGuarded(disk, {
+    skipped: new Set(),
+    guardShared: config.guardSpecialFilesystems,
+    guardContents: [],
+    guardRemovable: false,
+  });
 }
 
 async function checkResult(deps: AgentDeps, path: string): Promise<void> {

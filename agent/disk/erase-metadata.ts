@@ -1,11 +1,14 @@
 import { reasonOf } from '../../system/failure.ts';
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
-import { describeDisks } from '../hardware/disks.ts';
-import { type Block, isDisk, listBlocks, withDescendants } from '../hardware/lsblk.ts';
+import type { Storage } from '../hardware/disk-model.ts';
+import { readStorage } from '../hardware/disks.ts';
+import { type Block, isDisk, withDescendants } from '../hardware/lsblk.ts';
+import { partOf } from '../hardware/paths.ts';
 import { skippedDisks } from '../hardware/root-disk.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
-import { guardDevice } from './guard.ts';
+import { examineDisks } from './examine.ts';
+import { refuseGuarded } from './guard.ts';
 import { rereadPartitions, withDevice } from './partitions.ts';
 import { readTable } from './tables.ts';
 
@@ -75,6 +78,19 @@ function isSkipped(block: Block, blocks: readonly Block[], skipped: ReadonlySet<
     : undefined;
 }
 
+function isOwnDisk(block: Block, blocks: readonly Block[]): boolean {
+  return isDisk(block) && partOf(block, blocks) === undefined;
+}
+
+/** All but what is there twice: the further paths to a disk. */
+function withoutDoubles({ blocks, others }: Storage): Block[] {
+  const doubles = others
+    .filter(({ doubleOf }) => doubleOf !== undefined)
+    .flatMap(({ name }) => withDescendants(blocks, name.slice('/dev/'.length)));
+  const names = new Set(doubles.map(({ kname }) => kname));
+  return blocks.filter(({ kname }) => !names.has(kname));
+}
+
 /**
  * What `erase_devices_metadata` works on, in this order: partitions before the disks that they are on.
  * @returns devices, and why each of the others is left alone
@@ -86,7 +102,8 @@ export function metadataTargets(
   const candidates = [...new Map(blocks.map((block) => [block.kname, block])).values()]
     .filter(
       (block) =>
-        isDisk(block) || (block.type === 'part' && blocks.some((disk) => disk.kname === block.pkname && isDisk(disk))),
+        isOwnDisk(block, blocks) ||
+        (block.type === 'part' && blocks.some((disk) => disk.kname === block.pkname && isOwnDisk(disk, blocks))),
     )
     .toSorted((a, b) => Number(isDisk(a)) - Number(isDisk(b)) || (a.kname < b.kname ? 1 : -1));
   const targets: Block[] = [];
@@ -105,9 +122,10 @@ export function metadataTargets(
  * @throws AgentError `BlockDeviceEraseError` that names every device that failed and why
  */
 export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Options): Promise<void> {
-  const blocks = await listBlocks(os);
-  const skipped = skippedDisks(node, await describeDisks(os, blocks));
-  const { targets, left } = metadataTargets(blocks, skipped);
+  const storage = await readStorage(os);
+  const skipped = skippedDisks(node, storage.disks);
+  const { targets, left } = metadataTargets(withoutDoubles(storage), skipped);
+  const disks = await examineDisks(os, storage);
   for (const { block, why } of left) options.log(`metadata of /dev/${block.kname} is left alone: ${why}`);
   const failures: string[] = [];
   for (const [index, block] of targets.entries()) {
@@ -115,8 +133,10 @@ export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Opt
     options.progress(index, targets.length, path);
     try {
       // The whole disk decides: a partition beside a mounted or shared one is as dear as that one.
-      const disk = isDisk(block) ? block.kname : (block.pkname ?? block.kname);
-      guardDevice([block, ...withDescendants(blocks, disk)], { allowShared: !options.guardShared });
+      const name = isDisk(block) ? block.kname : block.pkname;
+      const disk = disks.find(({ kname }) => kname === name);
+      if (disk === undefined) throw new Error('it is no disk of this machine');
+      refuseGuarded(disk, { skipped, guardShared: options.guardShared, guardContents: [], guardRemovable: false });
       await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
       if (isDisk(block)) await rereadPartitions(os, path);
     } catch (error) {
@@ -126,5 +146,5 @@ export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Opt
     }
   }
   options.progress(targets.length, targets.length, '');
-  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', failures.join('; '));
+  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', [...new Set(failures)].join('; '));
 }

@@ -1,30 +1,10 @@
 import type { Disk } from '../api/inventory.ts';
 import type { AgentOs } from '../os/door.ts';
-import { type Block, isDisk, listBlocks } from './lsblk.ts';
-
-/** A disk with everything that a hint may be compared with: some disks have more than one serial or WWN. */
-export type DiskRecord = { disk: Disk; serials: string[]; wwns: string[] };
-
-type UdevProperties = ReadonlyMap<string, string>;
-
-/** `KEY=VALUE` lines of `udevadm info --query=property`. */
-export function parseUdevProperties(output: string): UdevProperties {
-  return new Map(
-    output.split('\n').flatMap((line) => {
-      const at = line.indexOf('=');
-      return at > 0 ? [[line.slice(0, at), line.slice(at + 1)] as const] : [];
-    }),
-  );
-}
-
-async function udevProperties(os: AgentOs, kname: string): Promise<UdevProperties> {
-  try {
-    const { stdout } = await os.run('udevadm', ['info', '--query=property', `--name=/dev/${kname}`]);
-    return parseUdevProperties(stdout);
-  } catch {
-    return new Map(); // a disk that udev does not know is still a disk
-  }
-}
+import type { AtaSecurity, DiskModel, NotADisk, Storage } from './disk-model.ts';
+import { type Block, eachOnce, isDisk, readBlocks, withAncestors, withDescendants } from './lsblk.ts';
+import { groupPaths, partOf } from './paths.ts';
+import { readUdevData, settleUdev, type UdevProperties } from './udev-data.ts';
+import { virtualMediaReason } from './virtual-media.ts';
 
 async function byPathNames(os: AgentOs): Promise<Map<string, string>> {
   const directory = '/dev/disk/by-path';
@@ -42,15 +22,41 @@ const filled = (values: readonly (string | null | undefined)[]): string[] => [
   ...new Set(values.flatMap((value) => (value?.trim() ? [value.trim()] : []))),
 ];
 
-async function describe(os: AgentOs, block: Block, byPath: ReadonlyMap<string, string>): Promise<DiskRecord> {
+/** lsblk's columns of these, or sysfs where a recording or an old lsblk has none. */
+async function numberOf(os: AgentOs, block: Block): Promise<string> {
+  return block['maj:min']?.trim() ?? (await os.files.read(`/sys/class/block/${block.kname}/dev`))?.trim() ?? '';
+}
+async function isRemovable(os: AgentOs, block: Block): Promise<boolean> {
+  return block.rm ?? (await os.files.read(`/sys/class/block/${block.kname}/removable`))?.trim() === '1';
+}
+
+/** udev's `ata_id` says these where the disk has the feature (systemd `src/udev/ata_id`). */
+function ataSecurity(udev: UdevProperties): AtaSecurity | undefined {
+  const has = (name: string) => udev.get(`ID_ATA_FEATURE_SET_SECURITY${name}`) === '1';
+  if (!has('')) return undefined;
+  return { isEnabled: has('_ENABLED'), isLocked: has('_LEVEL_LOCKED'), isFrozen: has('_FROZEN') };
+}
+
+/**
+ * The name that an array was given: its members have it as their label, `HOST:NAME` or `NAME` (md superblock 1.x, `set_name`).
+ */
+function volumeNameOf(below: readonly Block[]): string | undefined {
+  const label = below.find(({ fstype, label: text }) => fstype === 'linux_raid_member' && text)?.label;
+  return label?.replace(/^.*:/s, '');
+}
+
+function kindOf(block: Block): DiskModel['kind'] {
+  return block.type === 'mpath' ? 'multipath' : block.type === 'disk' ? 'disk' : 'array';
+}
+
+type Found = { block: Block; udev: UdevProperties; byPath: ReadonlyMap<string, string> };
+
+/** The fields that Ironic is told (agent-protocol G.2), and the lists that hints are compared with. */
+async function describe(os: AgentOs, { block, udev, byPath }: Found) {
   const sys = `/sys/class/block/${block.kname}/device`;
-  const [udev, vendor, scsi] = await Promise.all([
-    udevProperties(os, block.kname),
-    os.files.read(`${sys}/vendor`),
-    os.files.list(`${sys}/scsi_device`),
-  ]);
+  const [vendor, scsi] = await Promise.all([os.files.read(`${sys}/vendor`), os.files.list(`${sys}/scsi_device`)]);
   const isMapped = block.kname.startsWith('dm-');
-  const property = (name: string) => udev.get(isMapped ? name.replace('ID_', 'DM_') : name);
+  const property = (name: string) => udev.get(isMapped ? name.replace('ID_', 'DM_') : name) ?? udev.get(name);
   const serials = filled([block.serial, property('ID_SERIAL_SHORT'), property('ID_SERIAL')]);
   const wwns = filled([block.wwn, property('ID_WWN')]);
   const name = `/dev/${block.kname}`;
@@ -62,8 +68,8 @@ async function describe(os: AgentOs, block: Block, byPath: ReadonlyMap<string, s
     wwn: wwns[0] ?? null,
     serial: serials[0] ?? null,
     vendor: vendor?.trim() || null,
-    wwn_with_extension: udev.get('ID_WWN_WITH_EXTENSION') ?? null,
-    wwn_vendor_extension: udev.get('ID_WWN_VENDOR_EXTENSION') ?? null,
+    wwn_with_extension: property('ID_WWN_WITH_EXTENSION') ?? null,
+    wwn_vendor_extension: property('ID_WWN_VENDOR_EXTENSION') ?? null,
     hctl: block.hctl ?? scsi[0] ?? null,
     by_path: byPath.get(name) ?? null,
     logical_sectors: block['log-sec'],
@@ -73,17 +79,96 @@ async function describe(os: AgentOs, block: Block, byPath: ReadonlyMap<string, s
   return { disk, serials, wwns };
 }
 
-/** Disks in the kernel's order, each once. */
-export async function describeDisks(os: AgentOs, blocks: readonly Block[]): Promise<DiskRecord[]> {
-  const byPath = await byPathNames(os);
-  const unique = [...new Map(blocks.filter((block) => isDisk(block)).map((block) => [block.kname, block])).values()];
-  return Promise.all(unique.map((block) => describe(os, block, byPath)));
+async function model(os: AgentOs, found: Found, paths: string[], blocks: readonly Block[]): Promise<DiskModel> {
+  const { block, udev } = found;
+  const { kname } = block;
+  const family = eachOnce([kname, ...paths].flatMap((name) => withDescendants(blocks, name)));
+  const below = withAncestors(blocks, kname).slice(1);
+  const record = await describe(os, found);
+  const volumeName = volumeNameOf(below);
+  return {
+    ...record,
+    ...(volumeName !== undefined && { volumeName }),
+    kname,
+    kind: kindOf(block),
+    paths: paths.length > 0 ? paths : [kname],
+    family,
+    below,
+    isReadOnly: block.ro,
+    isRemovable: await isRemovable(os, block),
+    virtualMedia: virtualMediaReason(block, record.disk.vendor, family),
+    ataSecurity: ataSecurity(udev),
+  };
 }
 
 /**
- * All disks of the machine.
+ * An order that is the same at every boot: by where a disk is plugged in, which names such as /dev/sda do not say; by name where the
+ * machine does not tell. Numbers count as such (`ata-2` before `ata-10`).
+ */
+function inStableOrder<T extends { disk: Disk }>(records: readonly T[]): T[] {
+  const { compare } = new Intl.Collator('en', { numeric: true });
+  const key = ({ disk }: T) => disk.by_path ?? disk.hctl ?? '';
+  return records.toSorted(
+    (a, b) =>
+      Number(key(a) === '') - Number(key(b) === '') ||
+      compare(key(a), key(b)) ||
+      compare(a.disk.serial ?? '', b.disk.serial ?? '') ||
+      compare(a.disk.name, b.disk.name),
+  );
+}
+
+/** Why something with the size of a disk is none; nothing is said of partitions, volumes and empty drives. */
+function whyNoDisk(block: Block, blocks: readonly Block[]): string | undefined {
+  if (block.type === 'rom') return 'an optical drive';
+  if (!isDisk(block)) return undefined;
+  return partOf(block, blocks);
+}
+
+/** All disks, and what only looks like one, from what lsblk printed. */
+export async function describeStorage(os: AgentOs, blocks: readonly Block[]): Promise<Storage> {
+  const once = eachOnce(blocks);
+  const others: NotADisk[] = once.flatMap((block) => {
+    const why = whyNoDisk(block, blocks);
+    return why === undefined ? [] : [{ name: `/dev/${block.kname}`, why }];
+  });
+  const byPath = await byPathNames(os);
+  const candidates = once.filter((block) => isDisk(block) && partOf(block, blocks) === undefined);
+  const found = await Promise.all(
+    candidates.map(async (block) => {
+      const udev = (await readUdevData(os, await numberOf(os, block))) ?? new Map<string, string>();
+      const paths = blocks.filter(({ kname }) => kname === block.kname).flatMap(({ pkname }) => pkname ?? []);
+      return model(os, { block, udev, byPath }, block.type === 'mpath' ? paths.toSorted() : [], blocks);
+    }),
+  );
+  const { disks, doubles } = groupPaths(inStableOrder(found));
+  return { disks, others: [...others, ...doubles], blocks: [...blocks] };
+}
+
+/** Has udev not looked at a disk yet, where there is a udev? */
+async function isUnread(os: AgentOs, blocks: readonly Block[]): Promise<boolean> {
+  if (!(await os.files.exists('/run/udev/control'))) return false;
+  const read = await Promise.all(
+    blocks.filter(isDisk).map(async (block) => os.files.exists(`/run/udev/data/b${await numberOf(os, block)}`)),
+  );
+  return read.includes(false);
+}
+
+/**
+ * Looks at all disks of the machine. Starts lsblk once; udev's wait and a second lsblk only while udev is at work.
  * @throws AgentError `BlockDeviceError` when lsblk cannot be read
  */
-export async function listDisks(os: AgentOs): Promise<DiskRecord[]> {
-  return describeDisks(os, await listBlocks(os));
+export async function readStorage(os: AgentOs): Promise<Storage> {
+  await settleUdev(os, { isBusy: false });
+  const blocks = await readBlocks(os);
+  if (!(await isUnread(os, blocks))) return describeStorage(os, blocks);
+  await settleUdev(os, { isBusy: true });
+  return describeStorage(os, await readBlocks(os));
+}
+
+/**
+ * All disks of the machine, in an order that is the same at every boot.
+ * @throws AgentError `BlockDeviceError` when lsblk cannot be read
+ */
+export async function listDisks(os: AgentOs): Promise<DiskModel[]> {
+  return (await readStorage(os)).disks;
 }

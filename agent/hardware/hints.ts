@@ -1,5 +1,5 @@
 import { AgentError } from '../api/errors.ts';
-import type { DiskRecord } from './disks.ts';
+import type { DiskRecord } from './disk-model.ts';
 
 /**
  * Root device hints: which disk is meant, as Ironic's users write it (agent-protocol G.4).

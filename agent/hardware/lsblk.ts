@@ -32,6 +32,9 @@ const BlockSchema = Type.Object({
   tran: text,
   hctl: text,
   mountpoint: text,
+  // Recordings made before these were asked for do not have them; the kernel says the same in sysfs.
+  'maj:min': Type.Optional(text),
+  rm: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
 });
 export type Block = Static<typeof BlockSchema>;
 
@@ -57,32 +60,53 @@ export function parseLsblk(output: string): Block[] {
   );
 }
 
+/** What lsblk says now; what udev has not read yet has no serial and no file system type. */
+export async function readBlocks(os: Pick<AgentOs, 'run'>): Promise<Block[]> {
+  const { stdout } = await os.run('lsblk', ['-bia', '--json', `-o${COLUMNS}`]);
+  return parseLsblk(stdout);
+}
+
 /**
  * All block devices: disks, partitions, and what stands on them, one entry each.
  * Without NAME among the columns lsblk prints a flat list; a device with several parents comes several times.
  */
 export async function listBlocks(os: Pick<AgentOs, 'run'>): Promise<Block[]> {
-  // udev may still be reading the disks: what it has not read yet has no serial and no file system type.
+  // udev may still be reading the disks.
   await os.run('udevadm', ['settle', '--timeout=60']).catch(() => undefined);
-  const { stdout } = await os.run('lsblk', ['-bia', '--json', `-o${COLUMNS}`]);
-  return parseLsblk(stdout);
+  return readBlocks(os);
 }
 
-/** Is it a disk that an image may go to: a disk, an array, a multipath device, and of some size. */
+/** A disk, an array or a multipath device, and of some size: what an image may go to, if it is no part of another one. */
 export function isDisk(block: Block): boolean {
   const isKind = block.type === 'disk' || block.type === 'mpath' || block.type.includes('raid');
   return isKind && (block.size ?? 0) > 0 && !/^(?:fd|ram|zram)\d/.test(block.kname);
 }
 
-/** A device and everything on it (partitions, volumes, arrays), the device first. */
-export function withDescendants(blocks: readonly Block[], kname: string): Block[] {
+/** Each device once; of one with several parents the first line. */
+export function eachOnce(blocks: readonly Block[]): Block[] {
+  return [...new Map(blocks.toReversed().map((block) => [block.kname, block])).values()].toReversed();
+}
+
+function walk(blocks: readonly Block[], kname: string, next: (name: string) => readonly string[]): Block[] {
   const found = new Map<string, Block>();
   const visit = (name: string) => {
     const block = blocks.find((candidate) => candidate.kname === name);
     if (!block || found.has(name)) return;
     found.set(name, block);
-    for (const child of blocks) if (child.pkname === name) visit(child.kname);
+    for (const other of next(name)) visit(other);
   };
   visit(kname);
   return [...found.values()];
+}
+
+/** A device and everything on it (partitions, volumes, arrays), the device first. */
+export function withDescendants(blocks: readonly Block[], kname: string): Block[] {
+  return walk(blocks, kname, (name) => blocks.filter(({ pkname }) => pkname === name).map((block) => block.kname));
+}
+
+/** A device and everything that it stands on (its disk, members of its array, its paths), the device first. */
+export function withAncestors(blocks: readonly Block[], kname: string): Block[] {
+  return walk(blocks, kname, (name) =>
+    blocks.filter((block) => block.kname === name).flatMap(({ pkname }) => (pkname === null ? [] : [pkname])),
+  );
 }

@@ -1,7 +1,7 @@
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import type { Disk } from '../api/inventory.ts';
-import type { DiskRecord } from './disks.ts';
+import type { DiskRecord } from './disk-model.ts';
 import { compileHints, type Hints } from './hints.ts';
 
 /** Without hints, smaller disks are no root disks (agent-protocol G.3). */

@@ -51,19 +51,31 @@ export function machineOs(machine: string, parts: Partial<AgentOs> = {}): AgentO
     }
   };
   const udev = JSON.parse(optional('udev.json', '{}')) as Record<string, string>;
+  const blocks = JSON.parse(optional('lsblk.json', '{"blockdevices":[]}')) as {
+    blockdevices: { kname: string; 'maj:min'?: string }[];
+  };
   const run: Run = async (file, args, options) => {
     calls.push([file, ...args].join(' '));
     const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
     if (file === 'lsblk') return answer(fixture(machine, 'lsblk.json'));
     if (file === 'lscpu') return answer(fixture(machine, 'lscpu.json'));
     if (file === 'udevadm' && args[0] === 'settle') return answer('');
-    if (file === 'udevadm') return answer(udev[args.at(-1)?.replace('--name=/dev/', '') ?? ''] ?? '');
     if (parts.run) return parts.run(file, args, options);
     throw new Failure('COMMAND_FAILED', `cannot run ${file}: it is not on this machine`);
   };
   const sysfs = JSON.parse(optional('sysfs.json', '{"files":{},"links":{}}')) as Sysfs;
+  // udev.json has what `udevadm info --query=property` prints; udev keeps the same by the numbers of devices.
+  const knames = [...new Set(blocks.blockdevices.map(({ kname }) => kname))];
+  const kept = knames.flatMap((kname, index): [string, string][] => {
+    const number = blocks.blockdevices.find((block) => block.kname === kname)?.['maj:min'] ?? `259:${1000 + index}`;
+    const properties = udev[kname]?.replaceAll(/^(?=.)/gm, 'E:');
+    return [
+      [`/sys/class/block/${kname}/dev`, `${number}\n`],
+      ...(properties === undefined ? [] : [[`/run/udev/data/b${number}`, properties] as [string, string]]),
+    ];
+  });
   const machineParts = {
-    files: sysfsFiles(sysfs),
+    files: sysfsFiles({ ...sysfs, files: { ...Object.fromEntries(kept), ...sysfs.files } }),
     ...(sysfs.totalMemoryBytes !== undefined && { totalMemoryBytes: () => sysfs.totalMemoryBytes ?? 0 }),
   };
   return { ...fakeOs(machineParts), ...parts, run, calls };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import type { DiskRecord } from '../../../agent/hardware/disks.ts';
+import type { DiskRecord } from '../../../agent/hardware/disk-model.ts';
 import { compileHints } from '../../../agent/hardware/hints.ts';
 
 const GIB = 1024 ** 3;
