@@ -1,6 +1,21 @@
 import type { Follow } from '../../system/follow.ts';
 import type { Run, RunBytes } from '../../system/run.ts';
 
+/** How zeros are made; `agent/os/zeroing.ts` has the table. */
+export type ZeroMethod = 'punch-hole' | 'discard' | 'zeroout' | 'write';
+
+/** What a trial on the device found. */
+export type ZeroAbility = {
+  method: ZeroMethod;
+  /** The device makes zeros without having them sent to it. */
+  isOffloaded: boolean;
+  /** What one call costs whatever its length, milliseconds, and how fast zeros are made after that; 0 is unknown. */
+  startMs: number;
+  bytesPerSecond: number;
+  /** Bytes from the range's beginning that are zero now. */
+  zeroedBytes: number;
+};
+
 /** A disk or partition, or in tests a regular file of the disk's size, opened for one purpose. Never grown, never truncated. */
 export type BlockDevice = {
   readonly path: string;
@@ -11,8 +26,15 @@ export type BlockDevice = {
   read: (buffer: Uint8Array, position: number) => Promise<void>;
   /** Writes all of the buffer at `position` (bytes). Refuses to go past the device's end. */
   write: (buffer: Uint8Array, position: number) => Promise<void>;
-  /** Makes a range read back as zeros, by the device's own means where it has them. */
+  /** As `read`, past the kernel's page cache where that works: what the disk has, not what was meant to get there. */
+  readBack: (buffer: Uint8Array, position: number) => Promise<void>;
+  /** Makes a range read back as zeros, whatever was there, by the device's own means where it has them. */
   zero: (position: number, lengthBytes: number) => Promise<void>;
+  /**
+   * Finds out by trial how this device makes zeros, and keeps to it. Destroys the range, which has to be a few MiB long; where
+   * zeros cost no writing the range is zero afterwards.
+   */
+  tryZeroing: (position: number, lengthBytes: number) => Promise<ZeroAbility>;
   /** Everything written so far is on the medium when this returns. */
   flush: () => Promise<void>;
   close: () => Promise<void>;
