@@ -1,4 +1,5 @@
 import { AGENT_VERSION } from './api/version.ts';
+import { commandHelp, wantsHelp } from '../cli/command.ts';
 import { type OptionTable, optionsHelp, parseOptions, usageFailure } from '../cli/options.ts';
 import { type Program, runProgram } from '../cli/program.ts';
 import { defineFailures } from '../system/failure.ts';
@@ -30,6 +31,7 @@ const HELP = `ingot-agent [--standalone]: inspects, erases and images the machin
 ingot-agent inventory [--json]: shows what the machine is
 ingot-agent config [--json]: shows what the agent goes by, and where each value comes from
 ingot-agent steps [DIR] [--json]: shows the steps that it has on this machine, with the plug-ins of /etc/ingot/steps.d, or DIR
+ingot-agent write-image URL... DEVICE --checksum HEX: writes an image; write-image --help says more
 
 ${optionsHelp(OPTIONS)}
 `;
@@ -44,7 +46,17 @@ const failure = defineFailures({
   },
 });
 
-async function main({ argv, stdout, stderr, signal }: Program): Promise<number> {
+/** A command with options of its own. */
+async function writeImage(program: Program): Promise<number> {
+  const { writeImageCommand } = await import('./write-image/command.ts');
+  if (!wantsHelp(program.argv)) return writeImageCommand.run(program);
+  program.stdout.write(commandHelp('ingot-agent write-image', writeImageCommand));
+  return 0;
+}
+
+async function main(program: Program): Promise<number> {
+  const { argv, stdout, stderr, signal } = program;
+  if (argv[0] === 'write-image') return writeImage({ ...program, argv: argv.slice(1) });
   const { values, positionals } = parseOptions(OPTIONS, argv);
   const [command, ...rest] = positionals;
   if (values.help || values.version) {

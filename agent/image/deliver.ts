@@ -1,10 +1,11 @@
 import { AgentError } from '../api/errors.ts';
+import type { BlockDevice } from '../os/door.ts';
 import { type Attempt, tryEach } from './attempts.ts';
 import { type Checksum, findChecksum, readChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
 import { fetchSmallFile, isFetchable, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
-import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
+import { type ImageOutline, outlineImage, writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 
 /** How images are fetched on this machine, whatever the image. */
 export type DeliveryOptions = {
@@ -24,8 +25,9 @@ async function resolveChecksum(
   isMd5Allowed: boolean,
   open: OpenOptions,
   signal: AbortSignal,
-): Promise<Checksum> {
+): Promise<Checksum | undefined> {
   const { checksum, urls } = request;
+  if (!checksum) return undefined;
   if (!isFetchable(checksum.value)) return readChecksum(checksum, isMd5Allowed);
   const file = await fetchSmallFile(checksum.value, open, MOST_CHECKSUM_FILE_BYTES, signal);
   const value = findChecksum(file.toString('utf8'), urls[0] ?? '');
@@ -38,19 +40,21 @@ type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> &
   os: OpenOptions['os'];
 };
 
-function openOptions({ request, options, os }: Delivery): OpenOptions {
+function openOptions({ request, options, os }: Pick<Delivery, 'request' | 'options' | 'os'>): OpenOptions {
   return { http: { ...options.http, ...request.http }, os, fileFolders: options.fileFolders };
 }
 
 async function deliverOnce(
   delivery: Delivery,
-  checksum: Checksum,
+  checksum: Checksum | undefined,
   attempt: Attempt,
   isTouched: boolean,
 ): Promise<WrittenImage> {
   const { request, options, signal, device } = delivery;
   const open = openOptions(delivery);
-  const http = attempt.isFresh ? { ...open.http, headers: { 'cache-control': 'no-cache' } } : open.http;
+  const http = attempt.isFresh
+    ? { ...open.http, headers: { ...open.http.headers, 'cache-control': 'no-cache' } }
+    : open.http;
   const source = await openImage(attempt.url, { ...open, http }, signal).catch((error: unknown) => {
     if (!(error instanceof AgentError)) throw error;
     const note = isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`;
@@ -86,6 +90,30 @@ async function deliver(delivery: Delivery): Promise<WrittenImage> {
     },
     (phase, message) => progress({ phase, message }),
   );
+}
+
+/**
+ * What `deliverImage` would do, without doing it: the server that answers, what the image is, and what it has to hash to.
+ * @throws AgentError as `deliverImage` before it touches the disk
+ */
+export async function outlineDelivery(
+  delivery: Pick<Delivery, 'request' | 'options' | 'os' | 'signal'> & {
+    device: Pick<BlockDevice, 'path' | 'sizeBytes' | 'sectorBytes'>;
+  },
+): Promise<ImageOutline & { source: string; checksum: Checksum | undefined }> {
+  const { request, options, signal, device } = delivery;
+  const open = openOptions(delivery);
+  const checksum = await resolveChecksum(request, options.isMd5Allowed, open, signal);
+  const outline = async ({ url }: Attempt) => {
+    const source = await openImage(url, open, signal);
+    try {
+      const job = { source, diskFormat: request.diskFormat, permittedFormats: options.permittedFormats, signal };
+      return { source: source.name, checksum, ...(await outlineImage(job, device)) };
+    } finally {
+      await source.close();
+    }
+  };
+  return tryEach(request.urls, outline, () => undefined);
 }
 
 /**

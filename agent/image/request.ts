@@ -10,7 +10,8 @@ import { isFetchable } from './open.ts';
 export type ImageRequest = {
   id: string;
   urls: string[];
-  checksum: WantedChecksum;
+  /** Undefined only where somebody said that there is none; `image_info` cannot. */
+  checksum: WantedChecksum | undefined;
   diskFormat: string | undefined;
   /** Base64 of gzip, or a URL. */
   configDrive: string | undefined;

@@ -28,7 +28,8 @@ export type WriteImageJob = {
   diskFormat: string | null | undefined;
   /** Formats that may be written (`permitted_image_formats`); any without it. */
   permittedFormats?: readonly string[] | undefined;
-  checksum: Checksum;
+  /** Undefined only where somebody said that there is none; the file is hashed with SHA-256 all the same. */
+  checksum: Checksum | undefined;
   /** Already opened for writing, exclusively; the caller closes it. */
   device: BlockDevice;
   /** Destroys what was on the disk. Called once, when the image has been found good and before the first byte of it is written. */
@@ -44,7 +45,19 @@ export type WrittenImage = {
   /** Bytes of the image as the disk has them, and of its file. */
   imageBytes: number;
   fileBytes: number;
+  /** What the bytes of the file hashed to, in the algorithm of the wanted checksum. */
+  checksum: Checksum;
 };
+
+/** What an image is, as far as it can be told without reading all of it. */
+export type ImageOutline = Pick<WrittenImage, 'format' | 'imageBytes'> & {
+  /** Of the file; undefined where the server does not say. */
+  fileBytes: number | undefined;
+  /** Bytes of the image that the file has data for; the rest reads as zeros. */
+  allocatedBytes: number;
+};
+
+const UNCHECKED_ALGORITHM = 'sha256';
 
 /** How an image of one format gets onto a device. */
 type Plan = {
@@ -56,7 +69,9 @@ type Plan = {
   placer: (device: WithheldDevice, flow: Flow) => Placer;
 };
 
-async function makePlan(job: WriteImageJob): Promise<Plan> {
+async function makePlan(
+  job: Pick<WriteImageJob, 'source' | 'diskFormat' | 'permittedFormats' | 'signal'>,
+): Promise<Plan> {
   const { source, signal } = job;
   const format = decideFormat(source.head, job.diskFormat);
   if (job.permittedFormats) checkPermitted(format, job.permittedFormats);
@@ -85,7 +100,7 @@ async function makePlan(job: WriteImageJob): Promise<Plan> {
   };
 }
 
-function checkFits(plan: Plan, device: BlockDevice): void {
+function checkFits(plan: Plan, device: Pick<BlockDevice, 'path' | 'sizeBytes' | 'sectorBytes'>): void {
   if (plan.imageBytes > device.sizeBytes)
     throw new AgentError(
       'InvalidImage',
@@ -105,9 +120,10 @@ async function zeroGaps(job: WriteImageJob, plan: Plan, device: WithheldDevice, 
   }
 }
 
-async function streamImage(job: WriteImageJob, placer: Placer): Promise<{ fileBytes: number; hex: string }> {
+async function streamImage(job: WriteImageJob, placer: Placer): Promise<Pick<WrittenImage, 'fileBytes' | 'checksum'>> {
   const { source, signal, progress } = job;
-  const hash = createHash(job.checksum.algorithm);
+  const algorithm = job.checksum?.algorithm ?? UNCHECKED_ALGORITHM;
+  const hash = createHash(algorithm);
   let fileBytes = 0;
   for await (const block of toBlocks(source.stream(signal), createRing(RING_BLOCKS, BLOCK_BYTES))) {
     signal.throwIfAborted();
@@ -117,7 +133,7 @@ async function streamImage(job: WriteImageJob, placer: Placer): Promise<{ fileBy
     progress({ phase: 'write image', done: fileBytes, total: source.sizeBytes ?? 0, unit: 'bytes' });
   }
   await placer.finish();
-  return { fileBytes, hex: hash.digest('hex') };
+  return { fileBytes, checksum: { algorithm, hex: hash.digest('hex') } };
 }
 
 /** Takes the partition tables away, also when the work was aborted. */
@@ -142,20 +158,41 @@ async function writePlan(job: WriteImageJob, plan: Plan): Promise<WrittenImage> 
     await zeroGaps(job, plan, withheld, flow);
     // Holes first and alone: the kernel refuses to zero a range whose pages are still to be written.
     await flow.drain();
-    const { fileBytes, hex } = await streamImage(job, plan.placer(withheld, flow));
+    const streamed = await streamImage(job, plan.placer(withheld, flow));
     await flow.drain();
-    if (hex !== checksum.hex)
+    if (checksum && streamed.checksum.hex !== checksum.hex)
       throw new AgentError(
         'ImageChecksumError',
-        `cannot use ${source.name}: its ${checksum.algorithm} should be ${checksum.hex} and is ${hex}`,
+        `cannot use ${source.name}: its ${checksum.algorithm} should be ${checksum.hex} and is ${streamed.checksum.hex}`,
       );
-    job.progress({ phase: 'flush', message: 'the image is verified' });
+    job.progress({ phase: 'flush', message: checksum ? 'the image is verified' : 'nothing to verify the image with' });
     await withheld.release();
-    return { format: plan.format, imageBytes: plan.imageBytes, fileBytes };
+    return { format: plan.format, imageBytes: plan.imageBytes, ...streamed };
   } finally {
     // No job may write after the caller cleared the ends or closed the device. Its error was thrown already.
     await flow.drain().catch(() => undefined);
   }
+}
+
+/**
+ * What `writeImage` would find, without writing: format, sizes, and whether the image fits.
+ * @param device that it would go to
+ * @throws AgentError as `writeImage` before it touches the disk
+ */
+export async function outlineImage(
+  job: Pick<WriteImageJob, 'source' | 'diskFormat' | 'permittedFormats' | 'signal'>,
+  device: Pick<BlockDevice, 'path' | 'sizeBytes' | 'sectorBytes'>,
+): Promise<ImageOutline> {
+  const plan = await makePlan(job);
+  checkFits(plan, device);
+  let gapBytes = 0;
+  for (const { length } of plan.gaps()) gapBytes += length;
+  return {
+    format: plan.format,
+    imageBytes: plan.imageBytes,
+    fileBytes: job.source.sizeBytes,
+    allocatedBytes: plan.imageBytes - gapBytes,
+  };
 }
 
 /**

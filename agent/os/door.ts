@@ -60,6 +60,8 @@ export type SystemFiles = {
   /** Where a symbolic link leads in the end. */
   resolve: (path: string) => Promise<string | undefined>;
   exists: (path: string) => Promise<boolean>;
+  /** Undefined where there is nothing; a symbolic link is what it leads to. */
+  kind: (path: string) => Promise<'file' | 'block device' | 'other' | undefined>;
   isExecutable: (path: string) => Promise<boolean>;
   write: (path: string, content: string | Uint8Array, mode?: number) => Promise<void>;
   makeDirectory: (path: string, mode?: number) => Promise<void>;

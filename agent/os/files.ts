@@ -1,4 +1,4 @@
-import { access, chmod, constants, mkdir, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 
 import { writeAtomically } from '../../system/files.ts';
 import type { SystemFiles } from './door.ts';
@@ -27,6 +27,11 @@ export const systemFiles: SystemFiles = {
       () => true,
       () => false,
     ),
+  kind: async (path) => {
+    const found = await orElse(stat(path), undefined);
+    if (found === undefined) return undefined;
+    return found.isFile() ? 'file' : found.isBlockDevice() ? 'block device' : 'other';
+  },
   isExecutable: (path) =>
     access(path, constants.X_OK).then(
       () => true,

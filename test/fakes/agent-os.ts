@@ -23,6 +23,7 @@ export function memoryFiles(
     },
     resolve: async (path) => (all.has(path) ? path : undefined),
     exists: async (path) => all.has(path) || [...all.keys()].some((name) => name.startsWith(`${path}/`)),
+    kind: async (path) => (all.has(path) ? (path.startsWith('/dev/') ? 'block device' : 'file') : undefined),
     isExecutable: async (path) => all.has(path),
     write: async (path, content) => {
       all.set(path, typeof content === 'string' ? content : Buffer.from(content).toString('utf8'));

@@ -1,0 +1,41 @@
+import { formatBytes, formatSeconds } from '../../cli/progress.ts';
+import type { Checksum } from '../image/checksum.ts';
+import type { ImageOutline, WrittenImage } from '../image/write.ts';
+import type { Target } from './target.ts';
+
+function targetText({ path, kind, sizeBytes, sectorBytes, description }: Target): string {
+  const size = `${formatBytes(sizeBytes)} (${sizeBytes} bytes)`;
+  const words = [kind === 'file' ? 'regular file' : kind, size, `sectors of ${sectorBytes} bytes`, description];
+  return `${path}: ${words.filter(Boolean).join(', ')}`;
+}
+
+/** What a dry run says to people. */
+export function planText(
+  target: Target,
+  image: ImageOutline & { source: string; checksum: Checksum | undefined },
+): string {
+  const { source, format, imageBytes, fileBytes, allocatedBytes, checksum } = image;
+  const file = fileBytes === undefined ? 'a file of unknown length' : `a file of ${formatBytes(fileBytes)}`;
+  return [
+    `would write   ${source}`,
+    `  which is    ${format}, ${file}, a disk of ${formatBytes(imageBytes)} (${imageBytes} bytes)`,
+    `  with data   ${formatBytes(allocatedBytes)}; the rest is made to read as zeros`,
+    `  checked by  ${checksum ? `${checksum.algorithm}:${checksum.hex}` : 'nothing (--checksum none)'}`,
+    `to            ${targetText(target)}`,
+    ...target.passed.map((name) => `  in order    ${name}`),
+    ...target.refusals.map((why) => `  REFUSED     ${why}`),
+    '',
+  ].join('\n');
+}
+
+/** The last word to people. */
+export function writtenText(target: Target, image: WrittenImage, isVerified: boolean, seconds: number): string {
+  const { format, fileBytes, imageBytes, checksum } = image;
+  const proof = `${checksum.algorithm}:${checksum.hex}`;
+  return [
+    `${isVerified ? 'written and verified' : 'written, NOT verified'}: ${target.path}`,
+    `  ${format}, ${formatBytes(fileBytes)} for a disk of ${formatBytes(imageBytes)}, in ${formatSeconds(seconds)}`,
+    `  ${proof}${isVerified ? '' : ' (what the file hashed to; nobody said what it should)'}`,
+    '',
+  ].join('\n');
+}
