@@ -17,7 +17,7 @@ function importTable(): Map<string, string[]> {
 
 const table = importTable();
 const rooms = [...table.keys()].toSorted((a, b) => b.length - a.length);
-const files = globSync('{agent,builder,conductor,elements,machine,arch,system,cli,bench,test}/**/*.ts');
+const files = globSync('{agent,evidence,builder,conductor,elements,machine,arch,system,cli,bench,test}/**/*.ts');
 const IMPORT = /^(?:import|export)\s+(type\s+)?[^'"]*?from\s+['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)/gm;
 
 function roomOf(file: string): string | undefined {

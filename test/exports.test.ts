@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 
 // Dead code grows where nobody looks: what a file exports must be used by another file. (knip would do this, but its
 // platform packages cannot all be locked; this check needs none.)
-const SOURCES = globSync('{agent,builder,conductor,elements,machine,arch,system,cli,bench,test,bin}/**/*.{ts,mjs}');
+const SOURCES = globSync(
+  '{agent,evidence,builder,conductor,elements,machine,arch,system,cli,bench,test,bin}/**/*.{ts,mjs}',
+);
 const EXPORT = /^export\s+(?:async\s+)?(?:const|let|function\*?|class|type|interface)\s+(\w+)/gm;
 
 const texts = new Map(SOURCES.map((file) => [file, readFileSync(file, 'utf8')]));

@@ -4,6 +4,7 @@ import { helpTable, usageFailure } from '../../cli/options.ts';
 import type { Program } from '../../cli/program.ts';
 import { type Command, commandHelp, wantsHelp } from '../../cli/command.ts';
 import { conductorCommand } from './conductor.ts';
+import { reportCommand, verifyCommand } from './evidence.ts';
 import { createCommand } from './node-create.ts';
 import { deployCommand } from './node-deploy.ts';
 import {
@@ -33,6 +34,8 @@ const COMMANDS: Record<string, Command> = {
   'node abort': abortCommand,
   'node power': powerCommand,
   'node delete': deleteCommand,
+  'evidence verify': verifyCommand,
+  'evidence report': reportCommand,
 };
 
 const EXIT_CODES = [
@@ -41,6 +44,7 @@ const EXIT_CODES = [
   ['2', 'the command line makes no sense'],
   ['3', 'the conductor cannot be reached'],
   ['4', 'the time given with --timeout was not enough; the conductor goes on'],
+  ['5', 'the evidence is valid, and says of a disk that it was not erased'],
 ] as const;
 
 function overview(group?: string): string {
@@ -79,9 +83,9 @@ export async function main(program: Program): Promise<number> {
       stdout.write(version());
       return 0;
     }
-    const isGroup = words[0] === 'node' && words.length === 1;
+    const isGroup = words.length === 1 && Object.keys(COMMANDS).some((one) => one.startsWith(`${words[0]} `));
     if (wantsHelp(argv) || argv[0] === 'help') {
-      stdout.write(overview(isGroup ? 'node' : undefined));
+      stdout.write(overview(isGroup ? words[0] : undefined));
       return 0;
     }
     const what = words.length === 0 || isGroup ? 'no command was given' : `there is no command ${words.join(' ')}`;
