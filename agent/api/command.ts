@@ -71,6 +71,7 @@ export const NodeSchema = Type.Object({
   uuid: Type.String(),
   properties: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   instance_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  driver_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   driver_internal_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });
 export type Node = Static<typeof NodeSchema>;

@@ -3,8 +3,10 @@ import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
 import type { CommandContext, CommandSpec, StepManager, StepSpec } from '../engine/command-table.ts';
 import { flowCommand } from '../engine/flow.ts';
 import { HARDWARE_MANAGER_VERSION, stepCommands } from '../engine/steps.ts';
+import { BURN_IN_STEPS } from './burn-in-steps.ts';
 import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
+import { FIRMWARE_STEPS } from './firmware-steps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
 import { LOG_COMMANDS } from './logs.ts';
 import { POLL_COMMANDS } from './poll.ts';
@@ -31,6 +33,8 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
     abortable: true,
     run: (deps, { node }, context) => runEraseMetadata(deps, node, context),
   },
+  ...FIRMWARE_STEPS,
+  ...BURN_IN_STEPS,
   {
     step: 'write_image',
     interface: 'deploy',

@@ -26,10 +26,15 @@ export const FROM_IPA: readonly KnownDifference[] = [
   },
   {
     where: new RegExp(
-      `${STEPS}(erase_devices|erase_devices_express|erase_pstore|clean_uefi_nvram|delete_configuration|create_configuration|apply_configuration|burnin_\\w+|inject_files|execute_bootc_install)$`,
+      `${STEPS}(erase_devices|erase_devices_express|delete_configuration|create_configuration|apply_configuration|burnin_gpu|inject_files|execute_bootc_install)$`,
     ),
     what: ['missing'],
     why: 'steps that this agent does not have: Ironic asks for those that are in the list',
+  },
+  {
+    where: new RegExp(`${STEPS}\\w+\\.argsinfo\\.\\w+\\.description$`),
+    what: ['value'],
+    why: 'what an argument is for, said in other words; people read it',
   },
   {
     where: /body\.(inventory\.disks\.\d+|root_disk)\.tran$/,
