@@ -5,7 +5,8 @@ import { type Checksum, findChecksum, readChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
 import { fetchSmallFile, isFetchable, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
-import { type ImageOutline, outlineImage, writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
+import { type ImageOutline, outlineImage } from './plan.ts';
+import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 
 /** How images are fetched on this machine, whatever the image. */
 export type DeliveryOptions = {
@@ -37,7 +38,7 @@ async function resolveChecksum(
 type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> & {
   request: ImageRequest;
   options: DeliveryOptions;
-  os: OpenOptions['os'];
+  os: OpenOptions['os'] & Pick<WriteImageJob, 'filter'>;
 };
 
 function openOptions({ request, options, os }: Pick<Delivery, 'request' | 'options' | 'os'>): OpenOptions {
@@ -63,6 +64,7 @@ async function deliverOnce(
   try {
     return await writeImage({
       ...delivery,
+      filter: delivery.os.filter,
       source,
       diskFormat: request.diskFormat,
       checksum,
@@ -107,7 +109,9 @@ export async function outlineDelivery(
   const outline = async ({ url }: Attempt) => {
     const source = await openImage(url, open, signal);
     try {
-      const job = { source, diskFormat: request.diskFormat, permittedFormats: options.permittedFormats, signal };
+      const { filter } = delivery.os;
+      const { diskFormat } = request;
+      const job = { source, diskFormat, permittedFormats: options.permittedFormats, filter, signal };
       return { source: source.name, checksum, ...(await outlineImage(job, device)) };
     } finally {
       await source.close();

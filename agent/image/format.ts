@@ -1,4 +1,5 @@
 import { AgentError } from '../api/errors.ts';
+import { findCompression } from './compression.ts';
 import { QCOW2_MAGIC } from './qcow2-header.ts';
 
 /** What an image file is by its first bytes. */
@@ -16,10 +17,6 @@ const CONTAINERS: readonly Detected[] = [
   { name: 'vdi', matches: text(64, '\u007F\u0010\u00DA\u00BE') },
   { name: 'qed', matches: text(0, 'QED\0') },
   { name: 'luks', matches: text(0, 'LUKS\u00BA\u00BE') },
-  { name: 'gzip', matches: text(0, '\u001F\u008B\b') },
-  { name: 'xz', matches: text(0, '\u00FD7zXZ\0') },
-  { name: 'zstd', matches: text(0, '\u0028\u00B5\u002F\u00FD') },
-  { name: 'bzip2', matches: text(0, 'BZh') },
   { name: 'iso', matches: text(0x80_01, 'CD001') },
 ];
 
@@ -31,11 +28,14 @@ function refuse(why: string): AgentError {
 
 /**
  * Decides how an image is written, from what was asked for and what its first bytes say (agent-protocol I.4).
+ * @param head of the contents, unpacked where the file is compressed; what is compressed twice is refused
  * @param diskFormat of image_info; absent, empty and `unknown` mean that the file decides
  * @throws AgentError `InvalidImage` when the two do not agree, or for a format that is not written
  */
 export function decideFormat(head: Uint8Array, diskFormat: string | null | undefined): 'raw' | 'qcow2' {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  const inner = findCompression(bytes);
+  if (inner) throw refuse(`it is compressed twice (${inner} in another compression)`);
   const detected = CONTAINERS.find(({ matches }) => matches(bytes))?.name ?? 'raw';
   const asked = diskFormat && diskFormat !== 'unknown' ? diskFormat : detected;
   if (asked === 'qcow2' && detected === 'qcow2') return 'qcow2';

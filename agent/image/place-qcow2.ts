@@ -1,6 +1,6 @@
 import { AgentError } from '../api/errors.ts';
 import type { Block } from './blocks.ts';
-import { decompressCluster } from './decompress.ts';
+import { decompressCluster } from './qcow2-cluster.ts';
 import type { Flow } from './flow.ts';
 import type { Placer } from './place-raw.ts';
 import { type Placement, PLACEMENT_KINDS } from './placements.ts';

@@ -1,8 +1,8 @@
 import { BOOT_BYTES } from './boot-sectors.ts';
-import { decompressCluster } from './decompress.ts';
+import { decompressCluster } from './qcow2-cluster.ts';
 import { type Placement, PLACEMENT_KINDS } from './placements.ts';
 import type { Qcow2Map } from './qcow2-tables.ts';
-import type { ImageSource } from './source.ts';
+import type { ImageContents } from './contents.ts';
 
 function covering(map: Qcow2Map): Placement[] {
   const { placements, order } = map;
@@ -15,7 +15,7 @@ function covering(map: Qcow2Map): Placement[] {
 }
 
 /** The first bytes that the guest would see, read ahead of the one pass so that a wrong image is refused before anything is written. */
-export async function readQcow2Boot(map: Qcow2Map, source: ImageSource, signal: AbortSignal): Promise<Buffer> {
+export async function readQcow2Boot(map: Qcow2Map, source: ImageContents, signal: AbortSignal): Promise<Buffer> {
   const { compression, clusterBytes, sizeBytes } = map.header;
   const boot = Buffer.alloc(Math.min(BOOT_BYTES, sizeBytes));
   for (const placement of covering(map)) {

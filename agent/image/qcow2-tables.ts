@@ -2,7 +2,8 @@ import { createHash, type Hash } from 'node:crypto';
 
 import { checkOverlaps, PLACEMENT_KINDS, Placements } from './placements.ts';
 import { type Qcow2Header, readQcow2Header, refuseImage } from './qcow2-header.ts';
-import type { ImageSource, SourceRange } from './source.ts';
+import type { ImageContents } from './contents.ts';
+import type { SourceRange } from './source.ts';
 
 /** How a qcow2 file is to be written: every range of the file in file order, and what its tables looked like. */
 export type Qcow2Map = {
@@ -93,7 +94,7 @@ function readL2(context: L2Context, table: Buffer, firstGuest: number): void {
   }
 }
 
-async function readOne(source: ImageSource, range: SourceRange, signal: AbortSignal): Promise<Buffer> {
+async function readOne(source: ImageContents, range: SourceRange, signal: AbortSignal): Promise<Buffer> {
   for await (const bytes of source.read([range], signal))
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   throw refuseImage('its L1 table is out of bounds (truncated file?)');
@@ -103,7 +104,7 @@ async function readOne(source: ImageSource, range: SourceRange, signal: AbortSig
  * Reads header, L1 and L2 tables of a qcow2 file, and nothing of its data.
  * @throws AgentError `InvalidImage` for everything that is damaged, hostile or not supported
  */
-export async function readQcow2Map(source: ImageSource, signal: AbortSignal): Promise<Qcow2Map> {
+export async function readQcow2Map(source: ImageContents, signal: AbortSignal): Promise<Qcow2Map> {
   const header = readQcow2Header(source.head, source.sizeBytes);
   const placements = new Placements();
   const hashes = createTableHashes();

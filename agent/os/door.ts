@@ -1,3 +1,4 @@
+import type { Filter } from '../../system/filter.ts';
 import type { Follow } from '../../system/follow.ts';
 import type { Run, RunBytes } from '../../system/run.ts';
 
@@ -113,6 +114,8 @@ export type AgentOs = {
   runBytes: RunBytes;
   /** As `run`, for a program that takes long or says much. */
   follow: Follow;
+  /** Sends bytes through a program. */
+  filter: Filter;
   files: SystemFiles;
   clock: Clock;
   addresses: () => NetworkAddress[];

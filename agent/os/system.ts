@@ -1,6 +1,7 @@
 import { hostname, networkInterfaces, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { systemFilter } from '../../system/filter.ts';
 import { systemFollow } from '../../system/follow.ts';
 import { systemRun, systemRunBytes } from '../../system/run.ts';
 import { openBlockDevice } from './block-device.ts';
@@ -42,6 +43,7 @@ export function systemOs(): AgentOs {
     run: systemRun,
     runBytes: systemRunBytes,
     follow: systemFollow,
+    filter: systemFilter,
     files: systemFiles,
     clock: systemClock,
     addresses,

@@ -3,7 +3,7 @@ import type { Element } from '../../builder/element/element.ts';
 /** Tools that busybox has and nothing better brings, by folder; the names are those of the programs that they stand for. */
 const BUSYBOX = {
   bin: `
-    ash awk basename cat chmod chown clear cmp cp cut date dd df diff dirname dmesg du echo env expr false find
+    ash awk basename bunzip2 cat chmod chown clear cmp cp cut date dd df diff dirname dmesg du echo env expr false find
     free grep groups gunzip gzip head hexdump hostname id install kill killall last less ln logger ls md5sum
     mkdir mkfifo mknod mktemp more mv nc nproc nslookup od paste pidof ping printf ps pwd readlink realpath
     reset rm rmdir sed seq setsid sh sha256sum sha512sum sleep sort stat strings stty sync tail tar tee test

@@ -55,6 +55,9 @@ export function fakeOs(parts: Partial<AgentOs> = {}): AgentOs {
     run: fakeRun(),
     runBytes: () => Promise.reject(new Error('this machine has no programs whose output is no text')),
     follow: (file) => Promise.reject(new Failure('COMMAND_FAILED', `cannot run ${file}: spawn ${file} ENOENT`)),
+    filter: () => {
+      throw new Error('this machine has no programs to send bytes through');
+    },
     files: memoryFiles(),
     clock: fakeClock(),
     addresses: () => [

@@ -6,6 +6,7 @@ import type { WrittenImage } from '../../../agent/image/write.ts';
 import type { CommandProgress } from '../../../agent/api/command.ts';
 import type { BlockDevice } from '../../../agent/os/door.ts';
 import { openRegularFile } from '../../../agent/os/regular-file.ts';
+import { systemFilter } from '../../../system/filter.ts';
 import { fakeClock } from '../../fakes/clock.ts';
 
 export function sha256(bytes: Uint8Array): string {
@@ -42,7 +43,7 @@ export async function deliver(
       maxDurationMs: 0,
       fileFolders: options.fileFolders,
     },
-    os: { clock: fakeClock(), openFile: openRegularFile },
+    os: { clock: fakeClock(), openFile: openRegularFile, filter: systemFilter },
     device,
     wipe: async () => {
       wiped++;

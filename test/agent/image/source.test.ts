@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { createFlow } from '../../../agent/image/flow.ts';
 import { groupRanges, pickRanges, type SourceRange } from '../../../agent/image/source.ts';
-import { zstdFrameBytes } from '../../../agent/image/decompress.ts';
+import { zstdFrameBytes } from '../../../agent/image/qcow2-cluster.ts';
 import { zstdCompressSync } from 'node:zlib';
 
 async function* inChunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Uint8Array> {
