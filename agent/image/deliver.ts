@@ -53,9 +53,7 @@ async function deliverOnce(
 ): Promise<WrittenImage> {
   const { request, options, signal, device } = delivery;
   const open = openOptions(delivery);
-  const http = attempt.isFresh
-    ? { ...open.http, headers: { ...open.http.headers, 'cache-control': 'no-cache' } }
-    : open.http;
+  const http = { ...open.http, isFresh: attempt.isFresh };
   const source = await openImage(attempt.url, { ...open, http }, signal).catch((error: unknown) => {
     if (!(error instanceof AgentError)) throw error;
     const note = isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`;

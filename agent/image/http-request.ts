@@ -2,8 +2,10 @@ import type { SecureContextOptions } from 'node:tls';
 
 import type { Dispatcher } from 'undici';
 
-import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
+import { type HttpAnswer, type Headers, headerOf, readAnswer } from './http-answer.ts';
+import { explainFailure, HttpFailure } from './http-failure.ts';
+import { createRoutes, type Routes } from './http-proxy.ts';
 
 /** How an image is fetched; times are milliseconds. Names follow image_info and the kernel parameters. */
 export type HttpOptions = {
@@ -16,100 +18,27 @@ export type HttpOptions = {
   tls: SecureContextOptions & { rejectUnauthorized: boolean };
   /** The whole Authorization header. */
   authorization?: string;
-  /** More headers, names in lower case. */
+  /** More headers, names in lower case. Like the authorization they go to the URL's own server alone. */
   headers?: Readonly<Record<string, string>>;
+  /** No cache on the way may answer from what it has. */
+  isFresh?: boolean;
   proxies?: { http?: string; https?: string };
   noProxy?: string;
 };
 
-/** One answer with a body: status 200 or 206. */
-export type HttpAnswer = {
-  /** Position in the file of the body's first byte. */
-  start: number;
-  isPartial: boolean;
-  /** Bytes of the whole file. */
-  sizeBytes: number | undefined;
-  etag: string | undefined;
-  lastModified: string | undefined;
-  body: AsyncIterable<Uint8Array> & { destroy: () => unknown };
-};
-
-/** An error that trying again cannot mend, or can. */
-export class HttpFailure extends Error {
-  override readonly name = 'HttpFailure';
-  readonly isTransient: boolean;
-  constructor(message: string, isTransient: boolean, options?: ErrorOptions) {
-    super(message, options);
-    this.isTransient = isTransient;
-  }
-}
-
 export type HttpClient = {
   name: string;
+  /** @throws HttpFailure, or the signal's reason */
   get: (headers: Record<string, string>, signal: AbortSignal) => Promise<HttpAnswer>;
   close: () => Promise<void>;
 };
 
-const TRY_AGAIN = new Set([408, 425, 429]);
-const TLS_ERRORS = /CERT|SELF_SIGNED|ERR_TLS|ERR_SSL|UNABLE_TO_(?:VERIFY|GET_ISSUER)/;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MOST_REDIRECTS = 10;
 
 /** A URL as it may stand in a log: temporary URLs carry their signature in the query. */
 export function nameOfUrl(url: URL): string {
   return `${url.origin}${url.pathname}`;
-}
-
-function explain(error: unknown): HttpFailure {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (TLS_ERRORS.test(code))
-    return new HttpFailure(
-      `its certificate is not trusted (${code}: ${reasonOf(error)}); check the clock and the CA`,
-      false,
-    );
-  return new HttpFailure(code ? `${code}: ${reasonOf(error)}` : reasonOf(error), true, { cause: error });
-}
-
-function header(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-function wholeNumber(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-function readAnswer(status: number, headers: Dispatcher.ResponseData['headers'], body: HttpAnswer['body']): HttpAnswer {
-  const encoding = header(headers, 'content-encoding');
-  if (encoding !== undefined && encoding !== 'identity')
-    throw new HttpFailure(
-      `it answered with Content-Encoding ${encoding}, although the bytes as they are were asked for`,
-      false,
-    );
-  const common = { etag: header(headers, 'etag'), lastModified: header(headers, 'last-modified'), body };
-  if (status === 200)
-    return { ...common, start: 0, isPartial: false, sizeBytes: wholeNumber(header(headers, 'content-length')) };
-  const match = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(header(headers, 'content-range') ?? '');
-  if (!match) throw new HttpFailure('it answered 206 without a Content-Range that makes sense', false);
-  return { ...common, start: Number(match[1]), isPartial: true, sizeBytes: wholeNumber(match[2]) };
-}
-
-type Undici = typeof import('undici');
-
-function makeDispatcher({ Agent, EnvHttpProxyAgent, interceptors }: Undici, options: HttpOptions): Dispatcher {
-  const connect = { timeout: options.timeoutMs, ...options.tls };
-  const common = { connect, headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs, connections: 1 };
-  const { proxies, noProxy } = options;
-  const agent = proxies
-    ? new EnvHttpProxyAgent({
-        ...common,
-        // The connection to a proxy, and the one through it to the server, take none of `connect`.
-        proxyTls: options.tls,
-        requestTls: options.tls,
-        ...(proxies.http !== undefined && { httpProxy: proxies.http }),
-        ...(proxies.https !== undefined && { httpsProxy: proxies.https }),
-        ...(noProxy !== undefined && { noProxy }),
-      })
-    : new Agent(common);
-  return agent.compose(interceptors.redirect({ maxRedirections: 5 }));
 }
 
 function authorizationOf(url: URL, options: HttpOptions): Record<string, string> {
@@ -119,8 +48,95 @@ function authorizationOf(url: URL, options: HttpOptions): Record<string, string>
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }
 
+/** Credentials go where they were meant for: the same origin, or the same name once it insists on TLS. */
+export function maySeeCredentials(meantFor: URL, url: URL): boolean {
+  if (url.origin === meantFor.origin) return true;
+  return (
+    url.hostname === meantFor.hostname &&
+    meantFor.protocol === 'http:' &&
+    url.protocol === 'https:' &&
+    meantFor.port === '' &&
+    url.port === ''
+  );
+}
+
+function nextHop(from: URL, headers: Headers): URL {
+  const location = headerOf(headers, 'location');
+  const next = location === undefined ? null : URL.parse(location, from.href);
+  if (!next || !/^https?:$/.test(next.protocol))
+    throw new HttpFailure('it sends on (redirects) to nowhere that makes sense', false);
+  // A server may not say who we are.
+  next.username = '';
+  next.password = '';
+  return next;
+}
+
+type Client = {
+  url: URL;
+  /** For the URL's own server. */
+  own: Record<string, string>;
+  /** For every server. */
+  common: Record<string, string>;
+  routes: Routes;
+  /** Without a certificate of this machine. */
+  isAnonymous: boolean;
+  landed: URL | undefined;
+};
+
+/** Follows redirects by hand, because each hop decides anew about credentials and proxy. */
+async function follow(client: Client, start: URL, headers: Record<string, string>, signal: AbortSignal) {
+  let at = start;
+  for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
+    const own = maySeeCredentials(client.url, at) ? client.own : {};
+    const all = { ...own, ...client.common, ...headers };
+    const response: Dispatcher.ResponseData = await client.routes.request(at, { signal, headers: all });
+    // An aborted body emits an error that nobody waits for any more.
+    response.body.on('error', () => undefined);
+    if (!REDIRECTS.has(response.statusCode)) return { response, at };
+    response.body.destroy();
+    at = nextHop(at, response.headers);
+  }
+  throw new HttpFailure(`it sends on (redirects) more than ${MOST_REDIRECTS} times`, false);
+}
+
+async function getFrom(
+  client: Client,
+  start: URL,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
+  try {
+    const { response, at } = await follow(client, start, headers, signal);
+    const { statusCode, body } = response;
+    try {
+      const answer = readAnswer(statusCode, response.headers, body, at.pathname);
+      client.landed = at;
+      return answer;
+    } catch (error) {
+      body.destroy();
+      throw error;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = explainFailure(error);
+    throw client.isAnonymous && start.protocol === 'https:' ? withCertificateHint(failure) : failure;
+  }
+}
+
+/** A server of TLS 1.3 looks at the client's certificate after the handshake, and may just hang up. */
+function withCertificateHint(failure: HttpFailure): HttpFailure {
+  const code = (failure.cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET') return failure;
+  return new HttpFailure(
+    `${failure.message} before any answer; it may want a certificate of this machine (certfile and keyfile)`,
+    failure.isTransient,
+    { cause: failure.cause },
+  );
+}
+
 /**
- * A client for one URL.
+ * A client for one URL. Where redirects led the first time it asks at once the next time: another mirror of the same name would
+ * have another ETag. When that place fails, the URL itself is asked again, for a place that is still valid.
  * @throws AgentError `ImageDownloadError` when the URL is none of http or https
  */
 export function createHttpClient(text: string, options: HttpOptions): HttpClient {
@@ -128,45 +144,34 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
   if (!url || !/^https?:$/.test(url.protocol))
     throw new AgentError(
       'ImageDownloadError',
-      `cannot fetch ${url ? nameOfUrl(url) : text}: only http:// and https:// URLs work`,
+      `cannot fetch ${url ? `a URL of ${url.protocol}//` : 'what is no URL'}: http://, https:// and file:// work`,
     );
-  // A third of the agent's code, which no machine needs before its first image: loaded with it.
-  let loaded: Promise<{ request: Undici['request']; dispatcher: Dispatcher }> | undefined;
-  const load = async () => {
-    const undici = await import('undici');
-    return { request: undici.request, dispatcher: makeDispatcher(undici, options) };
+  const routes = createRoutes(options);
+  const client: Client = {
+    url,
+    own: { ...options.headers, ...authorizationOf(url, options) },
+    common: { 'accept-encoding': 'identity', ...(options.isFresh && { 'cache-control': 'no-cache' }) },
+    routes,
+    isAnonymous: options.tls.cert === undefined,
+    landed: undefined,
   };
-  const fixed = { ...options.headers, 'accept-encoding': 'identity', ...authorizationOf(url, options) };
   url.username = '';
   url.password = '';
   return {
     name: nameOfUrl(url),
     get: async (headers, signal) => {
-      const { request, dispatcher } = await (loaded ??= load());
-      let response: Dispatcher.ResponseData;
-      try {
-        response = await request(url, { dispatcher, signal, headers: { ...fixed, ...headers } });
-      } catch (error) {
-        signal.throwIfAborted();
-        throw explain(error);
+      const { landed } = client;
+      if (landed && landed.href !== url.href) {
+        try {
+          return await getFrom(client, landed, headers, signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (error instanceof HttpFailure && error.refusesRange) throw error;
+          client.landed = undefined;
+        }
       }
-      const { statusCode, body } = response;
-      // An aborted body emits an error that nobody waits for any more.
-      body.on('error', () => undefined);
-      try {
-        if (statusCode !== 200 && statusCode !== 206)
-          throw new HttpFailure(`it answered ${statusCode}`, statusCode >= 500 || TRY_AGAIN.has(statusCode));
-        return readAnswer(statusCode, response.headers, body);
-      } catch (error) {
-        body.destroy();
-        throw error;
-      }
+      return getFrom(client, url, headers, signal);
     },
-    close: async () => (await loaded)?.dispatcher.destroy(),
+    close: routes.close,
   };
-}
-
-/** What broke a body that was being read, as a failure that may be tried again. */
-export function bodyFailure(error: unknown): HttpFailure {
-  return error instanceof HttpFailure ? error : explain(error);
 }

@@ -1,64 +1,18 @@
-import { AgentError } from '../api/errors.ts';
 import type { Clock } from '../os/door.ts';
-import {
-  bodyFailure,
-  createHttpClient,
-  type HttpAnswer,
-  type HttpClient,
-  HttpFailure,
-  type HttpOptions,
-} from './http-request.ts';
-import { groupRanges, HEAD_BYTES, ImageChanged, type ImageSource, pickRanges } from './source.ts';
+import type { HttpAnswer } from './http-answer.ts';
+import { HttpFailure } from './http-failure.ts';
+import { type Begun, get, type Link, waitOrGiveUp } from './http-link.ts';
+import { createHttpClient, type HttpOptions } from './http-request.ts';
+import { groupRanges, HEAD_BYTES, type ImageSource, pickRanges } from './source.ts';
 
 /** Something came: the next failure is the first again. Less than this is a server that gives a few bytes and breaks. */
 const PROGRESS_BYTES = 64 * 1024;
-
-type Identity = Pick<HttpAnswer, 'etag' | 'lastModified' | 'sizeBytes'>;
-type Link = { client: HttpClient; options: HttpOptions; clock: Clock; identity: Identity | undefined };
-
-function differs<T>(before: T | undefined, now: T | undefined): boolean {
-  return before !== undefined && now !== undefined && before !== now;
-}
-
-function checkIdentity(link: Link, answer: HttpAnswer): void {
-  const before = link.identity;
-  if (!before) {
-    link.identity = { etag: answer.etag, lastModified: answer.lastModified, sizeBytes: answer.sizeBytes };
-    return;
-  }
-  for (const key of ['etag', 'lastModified', 'sizeBytes'] as const)
-    if (differs<string | number>(before[key], answer[key]))
-      throw new ImageChanged(
-        `${link.client.name} changed while it was read (${key} was ${before[key]}, is ${answer[key]})`,
-      );
-}
-
-function rangeHeaders(link: Link, from: number, to: number | undefined): Record<string, string> {
-  if (from === 0 && to === undefined) return {};
-  const { etag, lastModified } = link.identity ?? {};
-  // RFC 9110 13.1.5: only a strong validator may stand in If-Range.
-  const validator = etag !== undefined && !etag.startsWith('W/') ? etag : lastModified;
-  return {
-    range: `bytes=${from}-${to === undefined ? '' : to - 1}`,
-    ...(validator !== undefined && { 'if-range': validator }),
-  };
-}
-
-async function get(link: Link, from: number, to: number | undefined, signal: AbortSignal): Promise<HttpAnswer> {
-  const answer = await link.client.get(rangeHeaders(link, from, to), signal);
-  try {
-    checkIdentity(link, answer);
-    if (answer.isPartial && answer.start !== from)
-      throw new HttpFailure(`it was asked for byte ${from} and answered from byte ${answer.start}`, false);
-  } catch (error) {
-    answer.body.destroy();
-    throw error;
-  }
-  return answer;
-}
-
 /** Bytes of an answer from `from` on: a server that ignores Range sends those before it once more. */
-async function* wantedBytes(answer: HttpAnswer, from: number, to: number | undefined): AsyncGenerator<Uint8Array> {
+async function* wantedBytes(
+  answer: Pick<HttpAnswer, 'start' | 'isPartial' | 'body'>,
+  from: number,
+  to: number | undefined,
+): AsyncGenerator<Uint8Array> {
   let position = answer.start;
   for await (const chunk of answer.body) {
     const bytes = chunk.subarray(Math.max(0, from - position), to === undefined ? undefined : to - position);
@@ -69,11 +23,22 @@ async function* wantedBytes(answer: HttpAnswer, from: number, to: number | undef
   }
 }
 
-function gaveUp(link: Link, failure: HttpFailure, tries: number): AgentError {
-  const how = tries > 1 ? `, ${tries} times` : '';
-  return new AgentError('ImageDownloadError', `cannot download ${link.client.name}: ${failure.message}${how}`, {
-    cause: failure,
-  });
+async function* allOf({ chunks, rest, answer }: Begun): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    answer.body.destroy();
+  }
+}
+
+/** Takes what `readHead` has begun, if the bytes from the start on are wanted. */
+function takeBegun(link: Link, from: number): HttpAnswer | undefined {
+  const { begun } = link;
+  link.begun = undefined;
+  if (from === 0 && begun) return { ...begun.answer, body: Object.assign(allOf(begun), { destroy: () => undefined }) };
+  begun?.answer.body.destroy();
+  return undefined;
 }
 
 /** Bytes `from` to `to` of the file, over as many connections as it takes. */
@@ -86,45 +51,73 @@ async function* resilientStream(
   let position = from;
   let lastProgress = from;
   let failures = 0;
+  let begun = takeBegun(link, from);
   for (;;) {
     try {
-      const answer = await get(link, position, to, signal);
+      const answer = begun ?? (await get(link, position, to, signal));
+      begun = undefined;
       const end = to ?? link.identity?.sizeBytes;
+      const before = position;
       for await (const bytes of wantedBytes(answer, position, to)) {
         position += bytes.length;
+        if (end !== undefined && position > end)
+          throw new HttpFailure(`it sends more than the ${end} bytes that it told of`, false);
         yield bytes;
       }
       if (end === undefined || position === end) return;
+      // Some servers give less at a time than they are asked for, and say so.
+      if (answer.isPartial && position === answer.end && position > before) continue;
       throw new HttpFailure(`the connection ended at byte ${position} of ${end}`, true);
     } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof ImageChanged) throw error;
-      const failure = bodyFailure(error);
       failures = position - lastProgress >= PROGRESS_BYTES ? 1 : failures + 1;
       lastProgress = position;
-      if (!failure.isTransient || failures > link.options.retries) throw gaveUp(link, failure, failures);
-      await link.clock.sleep(link.options.retryIntervalMs, signal);
+      await waitOrGiveUp(link, error, failures, signal);
     }
   }
 }
 
-async function readHead(link: Link, signal: AbortSignal): Promise<{ head: Buffer; hasRanges: boolean }> {
-  for (let failures = 1; ; failures++) {
+async function readHeadOnce(link: Link, signal: AbortSignal): Promise<Buffer | undefined> {
+  const answer = await get(link, 0, HEAD_BYTES, signal);
+  if (answer.isPartial && answer.sizeBytes === undefined) {
+    answer.body.destroy();
+    if (!link.hasRanges) throw new HttpFailure('it answers a request for the whole file with a part of it', false);
+    // "bytes 0-65535/*": an answer with the whole file says how long it is.
+    link.hasRanges = false;
+    return undefined;
+  }
+  const rest = answer.body[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  const expected = Math.min(HEAD_BYTES, answer.sizeBytes ?? HEAD_BYTES);
+  let length = 0;
+  while (length < expected) {
+    const next = await rest.next();
+    if (next.done) break;
+    chunks.push(next.value);
+    length += next.value.length;
+  }
+  if (answer.sizeBytes !== undefined && length < expected)
+    throw new HttpFailure(`the connection ended at byte ${length}`, true);
+  link.hasRanges = answer.isPartial;
+  if (!answer.isPartial) link.begun = { answer, chunks, rest };
+  return Buffer.concat(chunks).subarray(0, HEAD_BYTES);
+}
+
+async function readHead(link: Link, signal: AbortSignal): Promise<Buffer> {
+  for (let failures = 0; ;) {
     try {
-      const answer = await get(link, 0, HEAD_BYTES, signal);
-      const parts: Uint8Array[] = [];
-      for await (const bytes of wantedBytes(answer, 0, HEAD_BYTES)) parts.push(bytes);
-      const head = Buffer.concat(parts);
-      const expected = Math.min(HEAD_BYTES, answer.sizeBytes ?? 0);
-      if (head.length < expected) throw new HttpFailure(`the connection ended at byte ${head.length}`, true);
-      return { head, hasRanges: answer.isPartial };
+      const head = await readHeadOnce(link, signal);
+      if (head) return head;
     } catch (error) {
-      signal.throwIfAborted();
-      const failure = bodyFailure(error);
-      if (!failure.isTransient || failures > link.options.retries) throw gaveUp(link, failure, failures);
-      await link.clock.sleep(link.options.retryIntervalMs, signal);
+      failures++;
+      await waitOrGiveUp(link, error, failures, signal);
     }
   }
+}
+
+/** A file that is all in its head needs no further request. */
+async function* streamOf(link: Link, head: Buffer, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  if (link.identity?.sizeBytes === head.length) yield head;
+  else yield* resilientStream(link, 0, undefined, signal);
 }
 
 /**
@@ -139,15 +132,16 @@ export async function openHttpSource(
   signal: AbortSignal,
 ): Promise<ImageSource & { close: () => Promise<void> }> {
   const client = createHttpClient(url, options);
-  const link: Link = { client, options, clock, identity: undefined };
+  const link: Link = { client, options, clock, identity: undefined, hasRanges: true, begun: undefined };
   try {
-    const { head, hasRanges } = await readHead(link, signal);
+    const head = await readHead(link, signal);
+    const { hasRanges } = link;
     return {
       name: client.name,
       sizeBytes: link.identity?.sizeBytes,
       head,
       hasRanges,
-      stream: (signal) => resilientStream(link, 0, undefined, signal),
+      stream: (signal) => streamOf(link, head, signal),
       read: async function* (ranges, signal) {
         // Without Range there is one group: a pass over the file that is left after its last range.
         for (const group of groupRanges(ranges, hasRanges ? undefined : Number.POSITIVE_INFINITY)) {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** How a web server treats the one file that it has. Each answer asks `behave` anew. */
@@ -15,6 +16,11 @@ export type ServerBehaviour = {
   /** Sends so many bytes of the body and then nothing more. */
   stallAfter?: number;
   headers?: Record<string, string>;
+  /** Content-Length and Content-Range, whatever is sent. */
+  lengthSaid?: number;
+  rangeSaid?: string;
+  /** Gives at most so many bytes for one range, and says so. */
+  mostBytes?: number;
 };
 
 export type ImageServer = {
@@ -36,11 +42,16 @@ function answer(request: IncomingMessage, response: ServerResponse, behaviour: S
   const range = behaviour.withoutRange ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const isSame = request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
   const start = range && isSame ? Number(range[1]) : 0;
-  const end = range && isSame && range[2] !== '' ? Math.min(Number(range[2]) + 1, content.length) : content.length;
+  const wanted = range && isSame && range[2] !== '' ? Math.min(Number(range[2]) + 1, content.length) : content.length;
+  const end = range && isSame ? Math.min(wanted, start + (behaviour.mostBytes ?? content.length)) : wanted;
   const body = content.subarray(start, end);
-  const length = behaviour.withoutLength ? {} : { 'content-length': body.length };
+  const length = behaviour.withoutLength ? {} : { 'content-length': behaviour.lengthSaid ?? body.length };
   if (range && isSame)
-    response.writeHead(206, { ...common, ...length, 'content-range': `bytes ${start}-${end - 1}/${content.length}` });
+    response.writeHead(206, {
+      ...common,
+      ...length,
+      'content-range': behaviour.rangeSaid ?? `bytes ${start}-${end - 1}/${content.length}`,
+    });
   else response.writeHead(200, { ...common, ...length });
   const cut = behaviour.dropAfter ?? behaviour.stallAfter;
   if (cut === undefined || cut >= body.length) {
@@ -56,24 +67,27 @@ function answer(request: IncomingMessage, response: ServerResponse, behaviour: S
 /**
  * A web server on the loopback with one file.
  * @param behave called for each request with its number from 0 on
+ * @param tls makes it an HTTPS server
  */
 export async function startImageServer(
   behave: (index: number, request: IncomingMessage) => ServerBehaviour,
+  tls?: ServerOptions,
 ): Promise<ImageServer> {
   const requests: string[] = [];
   const headers: IncomingMessage['headers'][] = [];
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     const index = requests.length;
     requests.push(`${request.method} ${request.url} ${request.headers.range ?? 'whole'}`);
     headers.push(request.headers);
     answer(request, response, behave(index, request));
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}/images/image.raw`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}/images/image.raw`,
     requests,
     headers,
     close: async () => {
