@@ -56,8 +56,13 @@ async function bundle(entry: string, define: Record<string, string>, banner: str
   return { contents: output.contents, inputs: Object.keys(result.metafile.inputs) };
 }
 
-/** Packages that Fastify asks for only where it is used in ways that the agent does not use it: not in the ramdisk at all. */
-const NEVER_ASKED_FOR = new Set(['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request']);
+/** What Fastify asks for and uses only in ways that the agent does not use it: HTTP/2 alone is a twentieth of the agent's start. */
+const ABSENT = new Set([
+  '@fastify/ajv-compiler',
+  '@fastify/fast-json-stringify-compiler',
+  'light-my-request',
+  'node:http2',
+]);
 
 /** Where a package has a file of its own, beside the bundle. */
 const fileOf = (name: string): string => `${name.replace('/', '-')}.cjs`;
@@ -71,12 +76,13 @@ function leaveForLater(later: Set<string>): Plugin {
   return {
     name: 'leave-for-later',
     setup: (hooks) => {
-      hooks.onResolve({ filter: /^(?:@[^/]+\/)?[^./@:][^/:]*$/ }, ({ path, kind }) => {
-        if (NEVER_ASKED_FOR.has(path)) return { path, external: true };
+      hooks.onResolve({ filter: /^(?:node:|@[^/]+\/)?[^./@:][^/:]*$/ }, ({ path, kind, importer }) => {
+        if (ABSENT.has(path) && importer.includes('/node_modules/fastify/')) return { path, namespace: 'absent' };
         if (kind !== 'dynamic-import' || isBuiltin(path)) return undefined;
         later.add(path);
         return { path: `./${fileOf(path)}`, external: true };
       });
+      hooks.onLoad({ filter: /^/, namespace: 'absent' }, () => ({ contents: 'module.exports = undefined;' }));
     },
   };
 }
@@ -102,7 +108,10 @@ export async function bundleAgent(
     for (const name of later)
       files.set(posix.join(posix.dirname(path), fileOf(name)), await bundle(name, {}, '', plugin));
     return {
-      entries: [...files].map(([file, { contents }]) => fileEntry(file, contents)),
+      // Found in any order.
+      entries: [...files]
+        .map(([file, { contents }]) => fileEntry(file, contents))
+        .toSorted((a, b) => Number(b.path === path) - Number(a.path === path) || (a.path < b.path ? -1 : 1)),
       bundled: await packagesOf([...files.values()].flatMap(({ inputs }) => inputs)),
     };
   } catch (error) {
