@@ -1,102 +1,81 @@
 import { Type } from 'typebox';
 
-import { reasonOf } from '../../system/failure.ts';
-import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
-import {
-  checkConfigDriveFits,
-  MOST_CONFIG_DRIVE_BYTES,
-  unpackConfigDrive,
-  writeConfigDrive,
-} from '../disk/config-drive.ts';
-import { clientTls } from '../config/tls.ts';
+import { writeConfigDrive } from '../disk/config-drive.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
-import { examineDevice } from '../disk/examine.ts';
-import { refuseGuarded } from '../disk/guard.ts';
-import { makeBootEntries } from '../disk/boot-entries.ts';
 import { listPartitions, rereadPartitions, withDevice } from '../disk/partitions.ts';
 import { diskSignature, moveBackupGpt } from '../disk/tables.ts';
 import type { CommandContext, CommandSpec } from '../engine/command-table.ts';
-import { findRootDisk } from '../hardware/inventory.ts';
-import { rootDeviceHints } from '../hardware/root-disk.ts';
-import { isUrl } from '../image/checksum.ts';
 import { deliverImage } from '../image/deliver.ts';
-import type { HttpOptions } from '../image/http-request.ts';
-import { fetchSmallFile } from '../image/open.ts';
 import { type ImageRequest, readImageInfo } from '../image/request.ts';
+import { BOOT_LOADER_COMMAND } from './boot-loader.ts';
 import type { AgentDeps } from './deps.ts';
-
-/** Where an element or a medium may have put images that `file://` URLs name; the agent's own files and devices are elsewhere. */
-const IMAGE_FOLDERS = ['/media', '/mnt', '/srv', '/shared/html', '/var/lib/ironic'];
+import { deliveryOptions, fetchConfigDrive, imageRequest } from './image-request.ts';
+import { type PartitionUuids, writePartitionImage } from './partition-image.ts';
+import { findTarget, guardTarget } from './target.ts';
 
 /** UUIDs of the image that was written last, for `standby.get_partition_uuids`; by node, so that two agents in one process do not mix. */
-const lastWritten = new WeakMap<AgentDeps['node'], { 'root uuid': string }>();
+const lastWritten = new WeakMap<AgentDeps['node'], PartitionUuids | { 'root uuid': string }>();
 
-function httpOptions({ config, tlsFiles }: AgentDeps): HttpOptions {
-  return {
-    timeoutMs: config.imageDownloadConnectionTimeoutSeconds * 1000,
-    retries: config.imageDownloadConnectionRetries,
-    retryIntervalMs: config.imageDownloadConnectionRetryIntervalSeconds * 1000,
-    tls: clientTls(config, tlsFiles),
-  };
-}
-
-/** Reads `image_info`; what it leaves open about the image server is as the machine's configuration says. */
-function imageRequest({ config }: AgentDeps, imageInfo: unknown): ImageRequest {
-  const server = {
-    image_server_auth_strategy: config.imageServerAuthStrategy,
-    image_server_user: config.imageServerUser,
-    image_server_password: config.imageServerPassword,
-  };
-  const isObject = typeof imageInfo === 'object' && imageInfo !== null;
-  return readImageInfo(isObject ? { ...server, ...imageInfo } : imageInfo, config.md5Enabled);
-}
-
-/** The node whose hints count: without hints Ironic is asked once more, because they may have been set since the boot. */
-async function nodeWithHints(deps: AgentDeps): Promise<Node | undefined> {
-  const node = deps.node.current;
-  if (rootDeviceHints(node)) return node;
-  const fresh = await deps.refreshNode();
-  return fresh ?? node;
-}
-
-async function fetchConfigDrive(
+/**
+ * Makes the kernel see what was written to a disk as a whole, and puts the config drive beside it.
+ * @throws AgentError `DeploymentError` when there are no partitions, or no room
+ */
+async function finishDisk(
   deps: AgentDeps,
-  request: ImageRequest,
-  argument: string | null | undefined,
-  signal: AbortSignal,
-): Promise<Buffer | undefined> {
-  const value = argument ?? request.configDrive;
-  if (value === undefined || value === '') return undefined;
-  if (!isUrl(value)) return unpackConfigDrive(Buffer.from(value, 'latin1'));
-  // Base64 makes it a third longer.
-  const most = Math.ceil((MOST_CONFIG_DRIVE_BYTES * 4) / 3) + 4096;
-  return unpackConfigDrive(await fetchSmallFile(value, { http: httpOptions(deps), os: deps.os }, most, signal));
-}
-
-/** A disk may be written when nothing of it is in use or shared with other machines. A removable one is the operator's choice. */
-async function guardRootDisk({ os, config }: AgentDeps, path: string): Promise<void> {
-  const disk = await examineDevice(os, path);
-  if (disk === undefined) throw new AgentError('DeviceNotFound', `cannot write to ${path}: it is gone`);
-  refuseGuarded(disk, {
-    skipped: new Set(),
-    guardShared: config.guardSpecialFilesystems,
-    guardContents: [],
-    guardRemovable: false,
-  });
-}
-
-async function checkResult(deps: AgentDeps, path: string): Promise<void> {
-  const { os } = deps;
+  path: string,
+  drive: Buffer | undefined,
+  context: CommandContext,
+): Promise<void> {
+  const { os, config } = deps;
+  context.progress({ phase: 'read partitions' });
   await rereadPartitions(os, path);
   await moveBackupGpt(os, path);
   await rereadPartitions(os, path);
-  const partitions = await listPartitions(os, path);
-  if (partitions.length === 0)
+  if ((await listPartitions(os, path)).length === 0)
     throw new AgentError(
       'DeploymentError',
       `cannot use what was written to ${path}: the kernel finds no partitions on it`,
     );
+  if (!drive) return;
+  context.progress({ phase: 'write config drive' });
+  const partition = await writeConfigDrive(os, path, drive, config.configDriveRebuild);
+  context.log(`config drive is on ${partition}`);
+}
+
+async function writeWholeDisk(
+  deps: AgentDeps,
+  request: ImageRequest,
+  path: string,
+  drive: Buffer | undefined,
+  context: CommandContext,
+): Promise<{ 'root uuid': string }> {
+  const { os } = deps;
+  const written = await withDevice(os, path, 'write', (device) =>
+    deliverImage({
+      request,
+      options: deliveryOptions(deps),
+      os,
+      device,
+      wipe: () => wipeMetadata(os, device),
+      progress: context.progress,
+      signal: context.signal,
+    }),
+  );
+  context.log(`image ${request.id} (${written.format}, ${written.imageBytes} bytes) is on ${path}, verified`);
+  await finishDisk(deps, path, drive, context);
+  return { 'root uuid': await diskSignature(os, path) };
+}
+
+/** What Ironic logs. It names the EFI system partition where Ironic said that the machine starts by UEFI (IPA `_message_format`). */
+function resultText(
+  { id, partition }: ImageRequest,
+  path: string,
+  uuids: PartitionUuids | { 'root uuid': string },
+): string {
+  const esp = 'efi system partition uuid' in uuids ? uuids['efi system partition uuid'] : null;
+  const isTold = partition?.bootMode === 'uefi' && esp !== null;
+  return `image (${id}) written to device ${path} root_uuid=${uuids['root uuid']}${isTold ? ` efi_system_partition_uuid=${esp}` : ''}`;
 }
 
 /**
@@ -109,42 +88,18 @@ async function prepareImage(
   configDrive: string | null | undefined,
   context: CommandContext,
 ): Promise<string> {
-  const { os, config } = deps;
   lastWritten.delete(deps.node);
   context.progress({ phase: 'choose disk' });
   // Everything that can be refused is refused before the disk is touched.
-  const drive = await fetchConfigDrive(deps, request, configDrive, context.signal);
-  const { name: path } = await findRootDisk(os, await nodeWithHints(deps));
-  await guardRootDisk(deps, path);
-  const written = await withDevice(os, path, 'write', async (device) => {
-    if (drive) checkConfigDriveFits(device.sectorBytes, path);
-    return deliverImage({
-      request,
-      options: {
-        http: httpOptions(deps),
-        isMd5Allowed: config.md5Enabled,
-        permittedFormats: config.disableDeepImageInspection ? undefined : config.permittedImageFormats,
-        maxDurationMs: config.imageDownloadMaxDurationSeconds * 1000,
-        fileFolders: IMAGE_FOLDERS,
-      },
-      os,
-      device,
-      wipe: () => wipeMetadata(os, device),
-      progress: context.progress,
-      signal: context.signal,
-    });
-  });
-  context.log(`image ${request.id} (${written.format}, ${written.imageBytes} bytes) is on ${path}, verified`);
-  context.progress({ phase: 'read partitions' });
-  await checkResult(deps, path);
-  if (drive) {
-    context.progress({ phase: 'write config drive' });
-    const partition = await writeConfigDrive(os, path, drive);
-    context.log(`config drive is on ${partition}`);
-  }
-  const uuid = await diskSignature(os, path);
-  lastWritten.set(deps.node, { 'root uuid': uuid });
-  return `image (${request.id}) written to device ${path} root_uuid=${uuid}`;
+  const drive = await fetchConfigDrive(deps, configDrive ?? request.configDrive, context.signal);
+  const { path, node } = await findTarget(deps);
+  await guardTarget(deps, path);
+  const { partition } = request;
+  const uuids = partition
+    ? await writePartitionImage(deps, { request, partition, drive, path, node, context })
+    : await writeWholeDisk(deps, request, path, drive, context);
+  lastWritten.set(deps.node, uuids);
+  return resultText(request, path, uuids);
 }
 
 /** The deploy and service step `write_image`; its result is that of `prepare_image`, as ironic-python-agent nests it. */
@@ -163,40 +118,6 @@ export async function runWriteImage(
 const nullableText = Type.Optional(Type.Union([Type.String(), Type.Null()]));
 type PrepareParams = { image_info: unknown; configdrive?: string | null };
 
-const BootloaderParams = Type.Object({
-  root_uuid: nullableText,
-  efi_system_part_uuid: nullableText,
-  prep_boot_part_uuid: nullableText,
-  target_boot_mode: nullableText,
-  ignore_bootloader_failure: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
-});
-type BootloaderRequest = {
-  root_uuid?: string | null;
-  efi_system_part_uuid?: string | null;
-  ignore_bootloader_failure?: boolean | null;
-};
-
-async function isUefi({ os }: AgentDeps): Promise<boolean> {
-  return os.files.exists('/sys/firmware/efi');
-}
-
-/** agent-protocol I.8: boot entries where the machine booted by UEFI; else whole-disk images bring their own boot loader. */
-async function installBootloader(deps: AgentDeps, params: BootloaderRequest, context: CommandContext): Promise<null> {
-  const { name: path } = await findRootDisk(deps.os, await nodeWithHints(deps));
-  if (await isUefi(deps)) {
-    context.progress({ phase: 'make boot entries' });
-    const made = await makeBootEntries(deps.os, path, params.efi_system_part_uuid);
-    for (const entry of made) context.log(`boot entry ${entry.label}: ${entry.path} on ${path}`);
-    if (made.length > 0) return null;
-  }
-  const { root_uuid: root } = params;
-  if (root === undefined || root === null || root === '0x00000000') return null;
-  throw new AgentError(
-    'InvalidImage',
-    `cannot make ${path} bootable: no boot loader was found on its EFI system partition, and installing one (GRUB) is not supported; use an image that brings its own`,
-  );
-}
-
 export const IMAGE_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
   {
     name: 'standby.prepare_image',
@@ -212,23 +133,9 @@ export const IMAGE_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
   {
     name: 'standby.get_partition_uuids',
     mode: 'sync',
-    summary: 'Names the disk that was written last: its MBR signature.',
+    summary: 'Names the disk that was written last by its MBR signature, or the partitions of a partition image.',
     params: Type.Object({}),
     run: async (deps) => lastWritten.get(deps.node) ?? {},
   },
-  {
-    name: 'image.install_bootloader',
-    mode: 'async',
-    summary: "Makes UEFI boot entries for the image's boot loaders.",
-    params: BootloaderParams,
-    run: async (deps, params: BootloaderRequest, context) => {
-      try {
-        return await installBootloader(deps, params, context);
-      } catch (error) {
-        if ((params.ignore_bootloader_failure ?? deps.config.ignoreBootloaderFailure) !== true) throw error;
-        context.log(`boot entries were not made, which the conductor wants ignored: ${reasonOf(error)}`);
-        return null;
-      }
-    },
-  },
+  BOOT_LOADER_COMMAND,
 ];

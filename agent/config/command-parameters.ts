@@ -85,6 +85,26 @@ export const COMMAND_PARAMETERS = {
     needs: 'a comma list of formats',
     default: ['raw', 'gpt', 'qcow2'],
   },
+  configDriveRebuild: {
+    ...flag,
+    option: 'config_drive_rebuild',
+    help: 'make config drives anew as FAT; done anyway for disks with sectors of 4096 bytes',
+    default: false,
+  },
+  efiSystemPartitionMib: {
+    ...count,
+    option: 'efi_system_partition_size',
+    group: 'disk_utils',
+    help: 'EFI system partition of partition images, MiB',
+    default: 550,
+  },
+  biosBootPartitionMib: {
+    ...count,
+    option: 'bios_boot_partition_size',
+    group: 'disk_utils',
+    help: 'BIOS boot partition of partition images on a GPT, MiB',
+    default: 1,
+  },
   ignoreBootloaderFailure: {
     ...flag,
     parameter: 'ipa-ignore-bootloader-failure',

@@ -29,7 +29,6 @@ export const WITHOUT_MEANING: readonly WithoutMeaning[] = [
     options: ['introspection_daemon*'],
     reason: 'it is for a tool of installed systems; the agent posts the inventory once, at start',
   },
-  { options: ['config_drive_rebuild'], reason: 'a config drive is written as it comes' },
   { options: ['disable_bootc_deploy'], reason: 'this agent deploys no bootc images' },
   {
     options: [
@@ -53,11 +52,7 @@ export const WITHOUT_MEANING: readonly WithoutMeaning[] = [
     reason: 'the agent logs to the console, and its log is part of every archive of logs',
   },
   { group: 'ssl', options: ['ca_file'], reason: 'who may give commands is known by the token, not by a certificate' },
-  {
-    group: 'disk_utils',
-    options: ['efi_system_partition_size', 'bios_boot_partition_size', 'dd_block_size'],
-    reason: 'this agent writes whole-disk images, which bring their partitions',
-  },
+  { group: 'disk_utils', options: ['dd_block_size'], reason: 'nothing here is written by dd' },
   {
     group: 'disk_utils',
     options: ['image_convert_*'],

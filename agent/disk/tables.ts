@@ -1,38 +1,101 @@
 import { AgentError } from '../api/errors.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
+import type { TableEntry } from './layout.ts';
+import { hasBootSignature, mbrEntries, MBR_SIGNATURE_AT, mbrPartuuid } from './mbr.ts';
 import { withDevice } from './partitions.ts';
 
 const GPT_SIGNATURE = Buffer.from('EFI PART');
-const BOOT_SIGNATURE_AT = 510;
-const ENTRIES_AT = 446;
-const ENTRY_BYTES = 16;
-/** "FAT32 with LBA", which is what partitioning programs write for a config drive. */
-const TYPE_FAT32_LBA = 0x0c;
+const TYPE_PROTECTIVE = 0xee;
+/** Most bytes of GPT entries that are read: 1024 partitions, when the usual number is 128. */
+const MOST_ENTRIES_BYTES = 1024 * 128;
 
-/** What kind of partition table a disk has. `backupSector` is where the GPT says that its copy is. */
+/**
+ * What kind of partition table a disk has. `backupSector` is where the GPT says that its copy is, `lastUsableSector` the last one that it
+ * gives to partitions, `lastSector` the disk's.
+ */
 export type DiskTable =
-  | { kind: 'gpt'; backupSector: number; lastSector: number }
+  | { kind: 'gpt'; backupSector: number; lastUsableSector: number; lastSector: number; entriesAt: EntriesPlace }
   | { kind: 'mbr'; sector: Buffer }
   | { kind: 'none' };
+type EntriesPlace = { sector: number; count: number; entryBytes: number };
 
-/** Reads the partition table of an open disk. */
+/**
+ * Reads the partition table of an open disk. A GPT does not count where the MBR has partitions of its own and announces none: so the
+ * kernel has it, too (block/partitions/efi.c).
+ */
 export async function readTable(device: BlockDevice): Promise<DiskTable> {
   const { sectorBytes, sizeBytes } = device;
   const bytes = Buffer.alloc(2 * sectorBytes);
+  if (sizeBytes < bytes.length) return { kind: 'none' };
   await device.read(bytes, 0);
-  const header = bytes.subarray(sectorBytes);
-  // UEFI 2.10, 5.3.2: AlternateLBA at 32.
-  if (header.subarray(0, 8).equals(GPT_SIGNATURE))
-    return { kind: 'gpt', backupSector: Number(header.readBigUInt64LE(32)), lastSector: sizeBytes / sectorBytes - 1 };
-  const sector = bytes.subarray(0, 512);
-  return sector.readUInt16BE(BOOT_SIGNATURE_AT) === 0x55_aa ? { kind: 'mbr', sector } : { kind: 'none' };
+  const [sector, header] = [bytes.subarray(0, 512), bytes.subarray(sectorBytes)];
+  const types = hasBootSignature(sector) ? mbrEntries(sector).map((entry) => entry.readUInt8(4)) : [];
+  const isOwn = types.some((type) => type !== 0) && !types.includes(TYPE_PROTECTIVE);
+  if (isOwn || !header.subarray(0, 8).equals(GPT_SIGNATURE))
+    return hasBootSignature(sector) ? { kind: 'mbr', sector } : { kind: 'none' };
+  // UEFI 2.10, 5.3.2: AlternateLBA at 32, LastUsableLBA at 48, PartitionEntryLBA at 72, their number and size at 80 and 84.
+  return {
+    kind: 'gpt',
+    backupSector: Number(header.readBigUInt64LE(32)),
+    lastUsableSector: Number(header.readBigUInt64LE(48)),
+    lastSector: Math.floor(sizeBytes / sectorBytes) - 1,
+    entriesAt: {
+      sector: Number(header.readBigUInt64LE(72)),
+      count: header.readUInt32LE(80),
+      entryBytes: header.readUInt32LE(84),
+    },
+  };
+}
+
+/** GUIDs of UEFI have their first three groups in little-endian order. */
+function readGuid(bytes: Buffer): string {
+  const [first, second, third] = [bytes.readUInt32LE(0), bytes.readUInt16LE(4), bytes.readUInt16LE(6)];
+  const hex = (number: number, digits: number) => number.toString(16).padStart(digits, '0');
+  return [
+    hex(first, 8),
+    hex(second, 4),
+    hex(third, 4),
+    bytes.toString('hex', 8, 10),
+    bytes.toString('hex', 10, 16),
+  ].join('-');
+}
+
+async function readGptEntries(device: BlockDevice, place: EntriesPlace): Promise<TableEntry[]> {
+  const { sector, count, entryBytes } = place;
+  const position = sector * device.sectorBytes;
+  const isSane = entryBytes >= 128 && entryBytes % 8 === 0 && count * entryBytes <= MOST_ENTRIES_BYTES;
+  if (!isSane || position + count * entryBytes > device.sizeBytes)
+    throw new AgentError('DeploymentError', `cannot read the GPT of ${device.path}: its header has impossible numbers`);
+  const bytes = Buffer.alloc(count * entryBytes);
+  await device.read(bytes, position);
+  return Array.from({ length: count }, (_, index) => bytes.subarray(index * entryBytes)).flatMap((entry, index) => {
+    if (entry.subarray(0, 16).every((byte) => byte === 0)) return [];
+    const [start, last] = [Number(entry.readBigUInt64LE(32)), Number(entry.readBigUInt64LE(40))];
+    const partuuid = readGuid(entry.subarray(16, 32));
+    return [{ number: index + 1, startSector: start, sectors: last - start + 1, partuuid }];
+  });
+}
+
+/**
+ * The partitions that a disk's table names, by number; of an MBR the primary ones, which an extended partition is one of.
+ * @throws AgentError `DeploymentError` for a GPT that cannot be read
+ */
+export async function readEntries(device: BlockDevice, table: DiskTable): Promise<TableEntry[]> {
+  if (table.kind === 'none') return [];
+  if (table.kind === 'gpt') return readGptEntries(device, table.entriesAt);
+  const signature = table.sector.readUInt32LE(MBR_SIGNATURE_AT);
+  return mbrEntries(table.sector).flatMap((entry, index) => {
+    if (entry.readUInt8(4) === 0) return [];
+    const [startSector, sectors] = [entry.readUInt32LE(8), entry.readUInt32LE(12)];
+    return [{ number: index + 1, startSector, sectors, partuuid: mbrPartuuid(signature, index + 1) }];
+  });
 }
 
 /** The disk signature of an MBR as Ironic wants it: the "root uuid" of a whole-disk image. Disks with a GPT often have none. */
 export async function diskSignature(os: AgentOs, path: string): Promise<string> {
   const sector = Buffer.alloc(512);
   await withDevice(os, path, 'read', (device) => device.read(sector, 0));
-  return `0x${sector.readUInt32LE(440).toString(16).padStart(8, '0')}`;
+  return `0x${sector.readUInt32LE(MBR_SIGNATURE_AT).toString(16).padStart(8, '0')}`;
 }
 
 /**
@@ -48,39 +111,4 @@ export async function moveBackupGpt(os: AgentOs, path: string): Promise<boolean>
   if (after.kind !== 'gpt' || after.backupSector !== after.lastSector)
     throw new AgentError('DeploymentError', `cannot move the backup GPT of ${path} to the end of the disk`);
   return true;
-}
-
-/** A range of sectors. */
-export type SectorRange = { start: number; count: number };
-
-/**
- * Adds a primary partition at the end of what an MBR can reach.
- * @param sector the MBR, 512 bytes; changed in place
- * @param wanted sectors
- * @returns where the partition is
- * @throws AgentError `DeploymentError` when there is no free entry or no room
- */
-export function addMbrPartition(sector: Buffer, wanted: number, diskSectors: number): SectorRange {
-  const entries = [0, 1, 2, 3].map((index) =>
-    sector.subarray(ENTRIES_AT + index * ENTRY_BYTES, ENTRIES_AT + (index + 1) * ENTRY_BYTES),
-  );
-  const used = entries.filter((entry) => entry.readUInt8(4) !== 0);
-  const free = entries.find((entry) => entry.readUInt8(4) === 0);
-  if (!free || used.length > 3)
-    throw new AgentError('DeploymentError', 'cannot add a config drive: the MBR has four partitions already');
-  const reach = Math.min(diskSectors, 2 ** 32 - 1);
-  // On whole MiB, as everybody aligns (2048 sectors of 512 bytes).
-  const start = Math.floor((reach - wanted) / 2048) * 2048;
-  const occupied = Math.max(2048, ...used.map((entry) => entry.readUInt32LE(8) + entry.readUInt32LE(12)));
-  if (start < occupied)
-    throw new AgentError(
-      'DeploymentError',
-      'cannot add a config drive: the image leaves no room at the end of the disk',
-    );
-  free.fill(0);
-  // Cylinders, heads and sectors past what they can name (the field's convention): fe ff ff.
-  free.set([0, 0xfe, 0xff, 0xff, TYPE_FAT32_LBA, 0xfe, 0xff, 0xff]);
-  free.writeUInt32LE(start, 8);
-  free.writeUInt32LE(wanted, 12);
-  return { start, count: wanted };
 }

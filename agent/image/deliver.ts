@@ -65,6 +65,7 @@ async function deliverOnce(
       filter: delivery.os.filter,
       source,
       diskFormat: request.diskFormat,
+      isFileSystem: request.partition !== undefined,
       checksum,
       permittedFormats: options.permittedFormats,
       isTouched,

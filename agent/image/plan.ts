@@ -21,6 +21,8 @@ export type PlanJob = {
   diskFormat: string | null | undefined;
   /** Formats that may be written (`permitted_image_formats`); any without it. */
   permittedFormats?: readonly string[] | undefined;
+  /** The image is a bare file system, for a partition, and need not begin with a partition table. */
+  isFileSystem?: boolean;
   /** Runs the programs that unpack what Node cannot. */
   filter: Filter;
   signal: AbortSignal;
@@ -91,8 +93,14 @@ export async function makePlan(job: PlanJob, target: Target): Promise<Plan> {
           gaps: () => [],
           placer: createRawPlacer,
         };
-  if ((plan.imageBytes ?? 0) > target.sizeBytes) throw tooLarge(target, String(plan.imageBytes));
-  checkBootSectors(plan.boot, target.sectorBytes);
+  const isTooLarge = (plan.imageBytes ?? 0) > target.sizeBytes;
+  if (isTooLarge && job.isFileSystem)
+    throw new AgentError(
+      'InvalidCommandParamsError',
+      `Root partition is too small for requested image: it is ${plan.imageBytes} bytes, ${target.path} has ${target.sizeBytes}; ask for more by root_gb`,
+    );
+  if (isTooLarge) throw tooLarge(target, String(plan.imageBytes));
+  if (!job.isFileSystem) checkBootSectors(plan.boot, target.sectorBytes);
   return plan;
 }
 

@@ -5,6 +5,7 @@ import { AgentError } from '../api/errors.ts';
 import { readChecksum, type WantedChecksum, wantedChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
 import { isFetchable } from './open.ts';
+import { type PartitionRequest, readPartitionRequest } from './partition-request.ts';
 
 /** `image_info`, checked and in our own terms. */
 export type ImageRequest = {
@@ -15,6 +16,8 @@ export type ImageRequest = {
   diskFormat: string | undefined;
   /** Base64 of gzip, or a URL. */
   configDrive: string | undefined;
+  /** Set for an image of a file system, which goes into a partition that is made for it. */
+  partition?: PartitionRequest | undefined;
   http: Pick<HttpOptions, 'authorization' | 'proxies' | 'noProxy'>;
 };
 
@@ -64,8 +67,6 @@ export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageReque
     throw refuse(problem ? `${problem.instancePath || 'it'} ${problem.message}` : 'it has the wrong form');
   }
   const info: ImageInfo & Record<string, unknown> = value;
-  if (info.image_type === 'partition')
-    throw refuse('image_type is partition, and this agent writes whole-disk images only; use a whole-disk image');
   const checksum = wantedChecksum(info);
   if (!isFetchable(checksum.value)) readChecksum(checksum, isMd5Allowed);
   return {
@@ -74,6 +75,7 @@ export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageReque
     checksum,
     diskFormat: textOf(info, 'disk_format'),
     configDrive: textOf(info, 'configdrive'),
+    partition: info.image_type === 'partition' ? readPartitionRequest(info) : undefined,
     http: readHttp(info),
   };
 }

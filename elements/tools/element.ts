@@ -20,6 +20,16 @@ export const element: Element = {
       rpm: { name: 'util-linux' },
     },
     { name: 'gdisk', reason: 'sgdisk writes and repairs GUID partition tables', only: ['usr/sbin/sgdisk'] },
+    {
+      name: 'dosfstools',
+      reason: 'mkfs.vfat: EFI system partitions of partition images, config drives for sectors of 4096 bytes',
+      only: ['usr/sbin/mkfs.{fat,vfat}'],
+    },
+    {
+      name: 'e2fsprogs',
+      reason: 'mke2fs: the ephemeral partition of partition images, which Ironic wants as ext4',
+      only: ['usr/sbin/mke2fs', 'etc/mke2fs.conf'],
+    },
     { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
     {
       name: 'socat',
@@ -35,6 +45,11 @@ export const element: Element = {
   },
   without: {
     'login.defs': 'nobody logs in',
+    logsave: 'keeps what fsck says; there is no fsck',
+    libss2: 'for debugfs, which is not here',
   },
-  scripts: { 'util-linux': 'makes more an alternative for the command pager, which nothing here calls' },
+  scripts: {
+    'util-linux': 'makes more an alternative for the command pager, which nothing here calls',
+    e2fsprogs: 'mends a link in the documentation, and checks file systems of installed systems by a timer',
+  },
 };

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -32,6 +32,26 @@ export async function makeDiskFile(sizeBytes: number): Promise<DiskFile> {
     device,
     before,
     content: () => readFile(path),
+    close: async () => {
+      await device.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+/** A blank disk of any size: a sparse file. */
+export async function sparseFile(
+  sizeBytes: number,
+): Promise<Pick<DiskFile, 'path' | 'device' | 'close'> & { grow: (sizeBytes: number) => Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), 'ingot-disk-'));
+  const path = join(directory, 'disk');
+  await writeFile(path, '');
+  await truncate(path, sizeBytes);
+  const device = await openBlockDevice(path, 'write');
+  return {
+    path,
+    device,
+    grow: (size) => truncate(path, size),
     close: async () => {
       await device.close();
       await rm(directory, { recursive: true });

@@ -95,7 +95,7 @@ describe('write_image', () => {
     ['no disk matches', () => ({}), { uuid: 'n', properties: { root_device: { serial: 'X' } } }, 'none matches'],
     ['the config drive is none', () => ({ configdrive: 'bm9uZQ==' }), ROOT, 'no base64 of gzip'],
     ['the checksum is no checksum', () => ({ os_hash_value: 'zz' }), ROOT, 'no checksum'],
-    ['it is a partition image', () => ({ image_type: 'partition' }), ROOT, 'whole-disk images only'],
+    ['a partition image has no size', () => ({ image_type: 'partition' }), ROOT, 'a partition image needs root_gb'],
     ['there is no URL', () => ({ urls: [] }), ROOT, 'cannot use image_info: /urls'],
     ['the format is another', () => ({ disk_format: 'raw' }), ROOT, 'the file is qcow2'],
   ])('touches no disk when %s', async (_, info, node, why) => {
@@ -106,17 +106,6 @@ describe('write_image', () => {
     expect(result.command_status).toBe('FAILED');
     expect(result.command_error?.details).toContain(why);
     for (const disk of machine.disks.values()) expect((await disk.content()).equals(disk.before)).toBe(true);
-  });
-
-  test('refuses a config drive for a disk with sectors of 4096 bytes before it writes', async () => {
-    machine.sectorBytes = 4096;
-    const info = { image_info: { ...INFO, urls: [server.url] }, configdrive: CONFIG_DRIVE };
-    const result = await runnerFor(undefined)('deploy.execute_deploy_step', step(info));
-    expect(result.command_error?.details).toContain(
-      'cannot place a config drive on /dev/vda: it has sectors of 4096 bytes',
-    );
-    const disk = machine.disk('/dev/vda');
-    expect((await disk.content()).equals(disk.before)).toBe(true);
   });
 
   test('refuses a disk of which something is mounted', async () => {
