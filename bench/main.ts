@@ -2,10 +2,11 @@ import { type Command, commandHelp, wantsHelp } from '../cli/command.ts';
 import { helpTable, usageFailure } from '../cli/options.ts';
 import { type Program, runProgram } from '../cli/program.ts';
 import { nearest } from '../cli/nearest.ts';
+import { imageWriteCommand } from './image-write/command.ts';
 import { ramdiskCommand } from './ramdisk/command.ts';
 
 /** One a benchmark; each measures Ingot and a peer in the same run. */
-const BENCHES: Readonly<Record<string, Command>> = { ramdisk: ramdiskCommand };
+const BENCHES: Readonly<Record<string, Command>> = { ramdisk: ramdiskCommand, 'image-write': imageWriteCommand };
 
 function help(): string {
   const rows = Object.entries(BENCHES).map(([name, { summary }]) => [name, summary] as const);

@@ -5,6 +5,7 @@ import type { BuilderHost } from '../../builder/host/door.ts';
 import type { Progress } from '../../cli/progress.ts';
 import { createSteps, type Steps } from '../../test/lab/demo/steps.ts';
 import { bisect, type Search } from '../bisection.ts';
+import { watchLoad } from '../load.ts';
 import { median } from '../statistics.ts';
 import { prepareContenders, type Prepared } from './contenders.ts';
 import { type BenchLab, keepLog, openLab } from './lab.ts';
@@ -34,7 +35,6 @@ const FIRST_DEPLOYMENT_SECONDS = 1800;
 const PATIENCE = 3;
 /** No machine of this kind comes up with less. */
 const LEAST_MIB = 128;
-const LOAD_EVERY_MS = 5000;
 
 type Context = BenchOptions & { steps: Steps; prepared: Prepared };
 
@@ -118,18 +118,6 @@ async function prepareDeployments({ steps, signal, prepared }: Context, lab: Ben
     const { public_url: url } = (await lab.api('GET', '/ingot/v1/info')) as { public_url: string };
     await setImage(lab, { url: `${url}/images/${prepared.image.name}`, sha256: prepared.image.sha256 });
   });
-}
-
-/** Reads the load from time to time. @returns a function that ends it and gives the mean */
-function watchLoad(): () => number {
-  const values: number[] = [];
-  const note = () => values.push(loadavg()[0] ?? 0);
-  const timer = setInterval(note, LOAD_EVERY_MS);
-  return () => {
-    clearInterval(timer);
-    note();
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
-  };
 }
 
 const empty = (ramdisk: Measured['ramdisk']): Measured => ({

@@ -1,6 +1,7 @@
 import { formatBytes } from '../../cli/progress.ts';
 import type { Search } from '../bisection.ts';
 import { ratios, type Summary, summarize } from '../statistics.ts';
+import { columns, ratioText } from '../text.ts';
 import type { Ramdisk } from './contender.ts';
 import type { DeployResult, StartResult } from './runs.ts';
 import type { Leg } from './waterfall.ts';
@@ -130,22 +131,6 @@ const UNITS: Record<Row['unit'], (value: number) => string> = {
 function verdict({ ratio, goal }: Row): string {
   if (goal === undefined || ratio === undefined) return '';
   return ratio.median <= goal ? `goal ${goal}: met` : `goal ${goal}: MISSED`;
-}
-
-function ratioText(ratio: Summary | undefined): string {
-  if (ratio === undefined) return '-';
-  const [low, high] = [ratio.lowest.toFixed(2), ratio.highest.toFixed(2)];
-  return low === high ? ratio.median.toFixed(2) : `${ratio.median.toFixed(2)} (${low} to ${high})`;
-}
-
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => (row[index] ?? '').length)));
-  return rows.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 /** Each leg's median over the starts in which it was seen, in the order in which they came. */
