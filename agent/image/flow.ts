@@ -1,3 +1,5 @@
+import { alignedBuffer } from '../../system/aligned.ts';
+
 /**
  * Runs jobs side by side while the bytes that they hold stay below a limit: the back-pressure of image writing.
  * One producer calls `start` and at the end `drain`; the first job that failed is what either of them throws.
@@ -40,11 +42,14 @@ export function createFlow(limitBytes: number): Flow {
   };
 }
 
-/** A fixed number of equal buffers that go round: memory stays the same however long the image is. */
+/**
+ * A fixed number of equal buffers that go round: memory stays the same however long the image is. They may be written past the page
+ * cache, and be read by other threads.
+ */
 export type Ring = { take: () => Promise<Buffer>; giveBack: (buffer: Buffer) => void };
 
 export function createRing(count: number, bufferBytes: number): Ring {
-  const free: Buffer[] = Array.from({ length: count }, () => Buffer.allocUnsafeSlow(bufferBytes));
+  const free: Buffer[] = Array.from({ length: count }, () => alignedBuffer(bufferBytes));
   let waiting: ((buffer: Buffer) => void) | undefined;
   return {
     take: async () => free.pop() ?? new Promise<Buffer>((resolve) => (waiting = resolve)),

@@ -37,7 +37,7 @@ export type Plan = {
   boot: Buffer;
   /** Ranges that the file has no bytes for; they read as zeros. */
   gaps: () => Iterable<{ position: number; length: number }>;
-  placer: (device: WithheldDevice, flow: Flow) => Placer;
+  placer: (device: WithheldDevice, flow: Flow, isZeroedAhead: boolean) => Placer;
 };
 
 /**

@@ -1,6 +1,10 @@
+import { AgentError } from '../api/errors.ts';
 import type { BlockDevice } from '../os/door.ts';
+import type { Medium } from './medium.ts';
 
-const END_BYTES = 1024 ** 2;
+export const END_BYTES = 1024 ** 2;
+/** MBR and GPT header of either sector size: without these first bytes nothing finds the rest of a table. */
+const SIGNATURE_BYTES = 8192;
 
 /**
  * A device whose first and last MiB (of the image, not of the disk) stay in memory until `release`.
@@ -9,7 +13,7 @@ const END_BYTES = 1024 ** 2;
  * verified, or only half written, cannot start.
  */
 export type WithheldDevice = Pick<BlockDevice, 'write' | 'zero'> & {
-  /** Writes what was held back, the end first, and flushes in between and after. */
+  /** Writes what was held back, the end first and the very first sectors last, flushes in between and after, and reads it back. */
   release: () => Promise<void>;
 };
 
@@ -22,10 +26,44 @@ function overlap(held: Held, position: number, length: number): [number, number]
   return from < to ? [from - position, to - position] : undefined;
 }
 
-/** @param imageBytes guest size of the image; at most the device's size */
-export function withholdEnds(device: BlockDevice, imageBytes: number): WithheldDevice {
-  const first = Math.min(END_BYTES, imageBytes);
-  const lastStart = Math.max(first, imageBytes - END_BYTES);
+/** The range between the ends, which is written at once. Bytes. */
+export function betweenEnds(imageBytes: number): { from: number; to: number } {
+  const from = Math.min(END_BYTES, imageBytes);
+  return { from, to: Math.max(from, imageBytes - END_BYTES) };
+}
+
+async function releaseEnds(device: Medium, path: string, ends: readonly Held[]): Promise<void> {
+  const parts = ends.flatMap(({ start, bytes }) =>
+    start === 0
+      ? [
+          { start, bytes: bytes.subarray(0, SIGNATURE_BYTES) },
+          { start: SIGNATURE_BYTES, bytes: bytes.subarray(SIGNATURE_BYTES) },
+        ]
+      : [{ start, bytes }],
+  );
+  await device.flush();
+  for (const { start, bytes } of parts.toReversed()) {
+    if (bytes.length === 0) continue;
+    await device.write(bytes, start);
+    await device.flush();
+  }
+  for (const { start, bytes } of parts) {
+    const back = Buffer.alloc(bytes.length);
+    await device.readBack(back, start);
+    if (!back.equals(bytes))
+      throw new AgentError(
+        'ImageWriteError',
+        `cannot trust ${path}: the partition table that was written at byte ${start} is not there; replace the disk`,
+      );
+  }
+}
+
+/**
+ * @param path for messages
+ * @param imageBytes guest size of the image; at most the device's size
+ */
+export function withholdEnds(device: Medium, path: string, imageBytes: number): WithheldDevice {
+  const { from: first, to: lastStart } = betweenEnds(imageBytes);
   const ends: Held[] = [
     { start: 0, bytes: Buffer.alloc(first) },
     { start: lastStart, bytes: Buffer.alloc(imageBytes - lastStart) },
@@ -53,12 +91,6 @@ export function withholdEnds(device: BlockDevice, imageBytes: number): WithheldD
       const [from, to] = middle(position, lengthBytes);
       if (from < to) await device.zero(position + from, to - from);
     },
-    release: async () => {
-      await device.flush();
-      for (const held of ends.toReversed()) {
-        await device.write(held.bytes, held.start);
-        await device.flush();
-      }
-    },
+    release: () => releaseEnds(device, path, ends),
   };
 }

@@ -1,23 +1,22 @@
-import { createHash } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 
 import { reasonOf } from '../../system/failure.ts';
 import type { CommandProgress } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
-import type { BlockDevice } from '../os/door.ts';
-import { BLOCK_BYTES, toBlocks } from './blocks.ts';
+import type { BlockDevice, ZeroMethod } from '../os/door.ts';
+import { BLOCK_BYTES } from './blocks.ts';
 import type { Checksum } from './checksum.ts';
 import type { Compression } from './compression.ts';
-import { createFlow, createRing, type Flow } from './flow.ts';
-import type { Placer } from './place-raw.ts';
-import { makePlan, type Plan, type PlanJob, tooLarge } from './plan.ts';
-import { withholdEnds, type WithheldDevice } from './withheld.ts';
+import { createFlow, type Flow } from './flow.ts';
+import { makePlan, type Plan, type PlanJob } from './plan.ts';
+import { streamImage } from './stream.ts';
+import { createVerifier, type VerifiedWrite, type VerifyLevel } from './verify.ts';
+import { betweenEnds, END_BYTES, withholdEnds, type WithheldDevice } from './withheld.ts';
+import { createZeroedMedium } from './zero-ahead.ts';
 
 const FLOW_BYTES = 8 * BLOCK_BYTES;
-const RING_BLOCKS = 4;
 /** Holes are zeroed in pieces of this size, so that progress is seen and an abort is heard. */
 const ZERO_PIECE_BYTES = 1024 ** 3;
-/** Both partition tables with all their entries lie within this much of the two ends of a disk. */
-const END_BYTES = 1024 ** 2;
 
 export type WriteImageJob = PlanJob & {
   /** Undefined only where somebody said that there is none; the file is hashed with SHA-256 all the same. */
@@ -26,6 +25,10 @@ export type WriteImageJob = PlanJob & {
   device: BlockDevice;
   /** Destroys what was on the disk. Called once, when the image has been found good and before the first byte of it is written. */
   wipe: () => Promise<void>;
+  /** How much is read back before the disk can boot; `sample` unless said. */
+  verify?: VerifyLevel;
+  /** Chooses the samples; drawn unless said. */
+  verifySeed?: number;
   progress: (progress: CommandProgress) => void;
   /** A try before this one has wiped the disk already: it boots nothing, but is no longer what it was. */
   isTouched?: boolean;
@@ -40,9 +43,10 @@ export type WrittenImage = {
   fileBytes: number;
   /** What the bytes of the file hashed to, in the algorithm of the wanted checksum. */
   checksum: Checksum;
+  /** How zeros were made, where that was tried. */
+  zeros: ZeroMethod | undefined;
+  verified: VerifiedWrite;
 };
-
-const UNCHECKED_ALGORITHM = 'sha256';
 
 async function zeroGaps(job: WriteImageJob, plan: Plan, device: WithheldDevice, flow: Flow): Promise<void> {
   for (const { position, length } of plan.gaps()) {
@@ -55,39 +59,21 @@ async function zeroGaps(job: WriteImageJob, plan: Plan, device: WithheldDevice, 
   }
 }
 
-type Streamed = Pick<WrittenImage, 'fileBytes' | 'imageBytes' | 'checksum'>;
-
-async function streamImage(job: WriteImageJob, plan: Plan, placer: Placer): Promise<Streamed> {
-  const { source, signal, progress, device } = job;
-  const algorithm = job.checksum?.algorithm ?? UNCHECKED_ALGORITHM;
-  const hash = createHash(algorithm);
-  let fileBytes = 0;
-  const hashed = async function* () {
-    for await (const bytes of source.stream(signal)) {
-      signal.throwIfAborted();
-      hash.update(bytes);
-      fileBytes += bytes.length;
-      yield bytes;
-      const total = source.sizeBytes === undefined ? {} : { total: source.sizeBytes };
-      progress({ phase: 'write image', done: fileBytes, ...total, unit: 'bytes' });
-    }
-  };
-  let end = 0;
-  for await (const block of toBlocks(plan.contents.unpack(hashed(), signal), createRing(RING_BLOCKS, BLOCK_BYTES))) {
-    end = block.position + block.bytes.length;
-    if (plan.imageBytes === undefined && end > device.sizeBytes) throw tooLarge(device, `more than ${end - 1}`);
-    await placer.place(block);
-  }
-  await placer.finish();
-  return { fileBytes, imageBytes: plan.imageBytes ?? end, checksum: { algorithm, hex: hash.digest('hex') } };
-}
-
 /** Takes the partition tables away, also when the work was aborted. */
 async function clearEnds(device: BlockDevice): Promise<void> {
   const length = Math.min(END_BYTES, device.sizeBytes);
   await device.zero(0, length);
   await device.zero(device.sizeBytes - length, length);
   await device.flush();
+  const back = Buffer.alloc(length);
+  for (const position of [0, device.sizeBytes - length]) {
+    await device.readBack(back, position);
+    if (!back.equals(Buffer.alloc(length)))
+      throw new AgentError(
+        'BlockDeviceError',
+        `cannot trust ${device.path}: it took zeros for its partition table at byte ${position}, and still has something else there; replace the disk`,
+      );
+  }
 }
 
 function withNote(error: unknown, note: string): AgentError {
@@ -97,23 +83,31 @@ function withNote(error: unknown, note: string): AgentError {
 }
 
 async function writePlan(job: WriteImageJob, plan: Plan): Promise<WrittenImage> {
-  const { device, checksum, source } = job;
-  const withheld = withholdEnds(device, plan.imageBytes ?? device.sizeBytes);
+  const { device, checksum, source, verify = 'sample', verifySeed = randomInt(2 ** 31) } = job;
+  job.progress({ phase: 'clear unused space' });
+  const hasGaps = plan.format === 'raw' || !plan.gaps()[Symbol.iterator]().next().done;
+  const zeroed = await createZeroedMedium(device, plan.imageBytes, hasGaps, job.signal);
+  const verifier = createVerifier(verify, zeroed, device, verifySeed);
+  const withheld = withholdEnds(verifier.medium, device.path, plan.imageBytes ?? device.sizeBytes);
   const flow = createFlow(FLOW_BYTES);
   try {
     await zeroGaps(job, plan, withheld, flow);
     // Holes first and alone: the kernel refuses to zero a range whose pages are still to be written.
     await flow.drain();
-    const streamed = await streamImage(job, plan, plan.placer(withheld, flow));
+    const streamed = await streamImage(job, plan, plan.placer(withheld, flow, zeroed.isZeroedAhead));
     await flow.drain();
     if (checksum && streamed.checksum.hex !== checksum.hex)
       throw new AgentError(
         'ImageChecksumError',
         `cannot use ${source.name}: its ${checksum.algorithm} should be ${checksum.hex} and is ${streamed.checksum.hex}`,
       );
+    await device.flush();
+    const { from, to } = betweenEnds(plan.imageBytes ?? device.sizeBytes);
+    const bytes = await verifier.check({ from, to: Math.min(to, streamed.imageBytes) }, job);
     job.progress({ phase: 'flush', message: checksum ? 'the image is verified' : 'nothing to verify the image with' });
     await withheld.release();
-    return { format: plan.format, compression: plan.contents.compression, ...streamed };
+    const verified = { level: verify, seed: verifySeed, bytes };
+    return { format: plan.format, compression: plan.contents.compression, ...streamed, zeros: zeroed.method, verified };
   } finally {
     // No job may write after the caller cleared the ends or closed the device. Its error was thrown already.
     await flow.drain().catch(() => undefined);
