@@ -3,6 +3,9 @@ import { Type } from 'typebox';
 import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
 import { makeBootEntries } from '../disk/boot-entries.ts';
+import { hasBiosLoader, installGrub } from '../disk/grub.ts';
+import { copyBootFiles, type EspName } from '../disk/image-boot-files.ts';
+import { listPartitions } from '../disk/partitions.ts';
 import type { CommandContext, CommandSpec } from '../engine/command-table.ts';
 import type { AgentDeps } from './deps.ts';
 import { findTarget, firmwareOf } from './target.ts';
@@ -22,34 +25,93 @@ type Request = {
   ignore_bootloader_failure?: boolean | null;
 };
 
-/** agent-protocol I.8: boot entries where the machine booted by UEFI; else whole-disk images bring their own boot loader. */
+/** The partition that a UUID of Ironic's names: of its file system, or its own. */
+async function findByUuid(
+  { os }: AgentDeps,
+  path: string,
+  uuid: string | null | undefined,
+): Promise<{ device: string; name: EspName } | undefined> {
+  const wanted = uuid?.toLowerCase();
+  if (wanted === undefined) return undefined;
+  for (const { kname, uuid: own, partuuid } of await listPartitions(os, path)) {
+    const device = `/dev/${kname}`;
+    if (own !== null && own.toLowerCase() === wanted) return { device, name: { kind: 'UUID', value: own } };
+    if (partuuid !== null && partuuid.toLowerCase() === wanted)
+      return { device, name: { kind: 'PARTUUID', value: partuuid } };
+  }
+  return undefined;
+}
+
+async function tellEntries(deps: AgentDeps, path: string, params: Request, context: CommandContext): Promise<boolean> {
+  context.progress({ phase: 'make boot entries' });
+  const made = await makeBootEntries(deps.os, path, params.efi_system_part_uuid);
+  for (const entry of made) context.log(`boot entry ${entry.label}: ${entry.path} on ${path}`);
+  return made.length > 0;
+}
+
+/** A partition image has the boot loader's files in its root, if it has them at all. */
+async function useImagesLoader(
+  deps: AgentDeps,
+  path: string,
+  params: Request,
+  context: CommandContext,
+): Promise<boolean> {
+  const root = await findByUuid(deps, path, params.root_uuid);
+  const esp = await findByUuid(deps, path, params.efi_system_part_uuid);
+  if (!root || !esp) return false;
+  context.progress({ phase: 'copy boot loader' });
+  const isCopied = await copyBootFiles(deps.os, root.device, esp.device, esp.name);
+  return isCopied && (await tellEntries(deps, path, params, context));
+}
+
+async function useGrub(deps: AgentDeps, path: string, params: Request, context: CommandContext): Promise<void> {
+  const { os } = deps;
+  const isUefi = (await firmwareOf(deps)) === 'uefi';
+  const esp = isUefi ? await findByUuid(deps, path, params.efi_system_part_uuid) : undefined;
+  if (!esp && (await hasBiosLoader(os, path))) {
+    context.log(`${path} has a boot loader already`);
+    return;
+  }
+  const root = await findByUuid(deps, path, params.root_uuid);
+  if (!root)
+    throw new AgentError('DeviceNotFound', `No partition with UUID ${params.root_uuid} found on device ${path}`);
+  context.progress({ phase: 'install GRUB' });
+  await installGrub(os, { root: root.device, disks: [path], esp, log: context.log });
+  if (isUefi) await tellEntries(deps, path, params, context);
+}
+
+/**
+ * agent-protocol I.8: boot entries where the machine booted by UEFI; else whole-disk images bring their own boot loader, and partition
+ * images get one.
+ */
 async function installBootloader(deps: AgentDeps, params: Request, context: CommandContext): Promise<null> {
   const { path } = await findTarget(deps);
-  if ((await firmwareOf(deps)) === 'uefi') {
-    context.progress({ phase: 'make boot entries' });
-    const made = await makeBootEntries(deps.os, path, params.efi_system_part_uuid);
-    for (const entry of made) context.log(`boot entry ${entry.label}: ${entry.path} on ${path}`);
-    if (made.length > 0) return null;
-  }
+  const isUefi = (await firmwareOf(deps)) === 'uefi';
+  if (isUefi && (await tellEntries(deps, path, params, context))) return null;
   const { root_uuid: root } = params;
   if (root === undefined || root === null || root === '0x00000000') return null;
-  throw new AgentError(
-    'InvalidImage',
-    `cannot make ${path} bootable: no boot loader was found on its EFI system partition, and installing one (GRUB) is not supported; use an image that brings its own`,
-  );
+  if (isUefi && (await useImagesLoader(deps, path, params, context))) return null;
+  if (!deps.config.enableBiosBootloaderInstall)
+    throw new AgentError(
+      'InvalidImage',
+      `cannot make ${path} bootable: ${isUefi ? 'neither its EFI system partition nor /boot/efi of the image has a boot loader' : 'its image brings no boot loader'}, and installing one with the programs of the image is disabled (CVE-2026-43003); use a whole-disk image, or set enable_bios_bootloader_install`,
+    );
+  await useGrub(deps, path, params, context);
+  return null;
 }
 
 export const BOOT_LOADER_COMMAND: CommandSpec<AgentDeps> = {
   name: 'image.install_bootloader',
   mode: 'async',
-  summary: "Makes UEFI boot entries for the image's boot loaders.",
+  summary:
+    "Makes UEFI boot entries for the image's boot loaders; for a partition image brings the loader where it belongs.",
   params: Params,
   run: async (deps, params: Request, context) => {
     try {
       return await installBootloader(deps, params, context);
     } catch (error) {
       if ((params.ignore_bootloader_failure ?? deps.config.ignoreBootloaderFailure) !== true) throw error;
-      context.log(`boot entries were not made, which the conductor wants ignored: ${reasonOf(error)}`);
+      context.log(`the boot loader was not set up, which the conductor wants ignored: ${reasonOf(error)}`);
       return null;
     }
   },

@@ -117,7 +117,7 @@ export const COMMAND_PARAMETERS = {
     ...flag,
     option: 'enable_bios_bootloader_install',
     lookup: 'enable_bios_bootloader_install',
-    help: 'install GRUB for machines without UEFI, which this agent cannot do yet',
+    help: 'run the programs of a partition image to install GRUB, where it brings no boot loader for UEFI',
     default: false,
   },
   allowArbitraryContainers: {

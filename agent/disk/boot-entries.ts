@@ -1,11 +1,11 @@
 import { AgentError } from '../api/errors.ts';
 import { type Block } from '../hardware/lsblk.ts';
 import type { AgentOs } from '../os/door.ts';
-import { type BootLoader, findBootLoaders } from './boot-loaders.ts';
+import { type BootLoader, EFI_NAME, findBootLoaders } from './boot-loaders.ts';
+import { withMount } from './mounted.ts';
 import { listPartitions } from './partitions.ts';
 
 const ESP_TYPES = new Set(['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']);
-const MOUNT_POINT = '/run/ingot-agent/esp';
 /** An EFI system partition has a few directories in one another; this is against loops. */
 const MOST_DEPTH = 6;
 
@@ -41,14 +41,10 @@ async function listFiles(os: AgentOs, directory: string, prefix: string, depth: 
 }
 
 async function readLoaders(os: AgentOs, device: string): Promise<BootLoader[]> {
-  await os.files.makeDirectory(MOUNT_POINT, 0o700);
-  await os.run('mount', ['-t', 'vfat', '-o', 'ro', device, MOUNT_POINT]);
-  try {
-    const paths = await listFiles(os, MOUNT_POINT, '', MOST_DEPTH);
-    return await findBootLoaders(paths, (path) => os.files.readBytes(`${MOUNT_POINT}/${path}`));
-  } finally {
-    await os.run('umount', [MOUNT_POINT]);
-  }
+  return withMount(os, ['-t', 'vfat', '-o', 'ro', device], 'esp', async (folder) => {
+    const paths = await listFiles(os, folder, '', MOST_DEPTH);
+    return findBootLoaders(paths, (path) => os.files.readBytes(`${folder}/${path}`), EFI_NAME);
+  });
 }
 
 async function partitionNumber(os: AgentOs, kname: string): Promise<string> {
@@ -64,6 +60,29 @@ async function replaceEntry(os: AgentOs, disk: string, number: string, label: st
   for (const entry of parseBootEntries(stdout).filter((one) => one.label === label))
     await os.run('efibootmgr', ['-b', entry.number, '-B']);
   await os.run('efibootmgr', ['-v', '-c', '-d', disk, '-p', number, '-w', '-L', label, '-l', path]);
+}
+
+/** An EFI system partition as firmware names it. `suffix` tells apart entries for the same loader on several disks. */
+type BootPlace = { disk: string; number: string; suffix: string };
+
+/**
+ * Makes UEFI boot entries for the boot loaders on a FAT file system, one for each place where firmware finds it; the first loader and
+ * the first place are tried first.
+ * @param device of the file system, which is mounted for reading
+ * @returns the entries that were made, in that order; none when there is no loader that we know
+ */
+async function makeEntries(
+  os: AgentOs,
+  device: string,
+  places: readonly BootPlace[],
+): Promise<{ label: string; path: string }[]> {
+  const loaders = await readLoaders(os, device);
+  const wanted = loaders.flatMap(({ label, path }, index) =>
+    places.map((place) => ({ ...place, label: `${label ?? `ironic${index + 1}`}${place.suffix}`, path })),
+  );
+  // Each new entry comes before those that are there.
+  for (const { disk, number, label, path } of wanted.toReversed()) await replaceEntry(os, disk, number, label, path);
+  return wanted.map(({ label, path }) => ({ label, path }));
 }
 
 /**
@@ -85,12 +104,5 @@ export async function makeBootEntries(
       `No EFI partition could be detected on ${disk}; cannot make a boot entry. Its partitions: ${partitions.map(({ kname, parttype }) => `${kname} (type ${parttype ?? 'unknown'})`).join(', ') || 'none'}`,
     );
   const number = await partitionNumber(os, esp.kname);
-  const loaders = await readLoaders(os, `/dev/${esp.kname}`);
-  const made: { label: string; path: string }[] = [];
-  for (const [index, loader] of loaders.entries()) {
-    const label = loader.label ?? `ironic${index + 1}`;
-    await replaceEntry(os, disk, number, label, loader.path);
-    made.push({ label, path: loader.path });
-  }
-  return made;
+  return makeEntries(os, `/dev/${esp.kname}`, [{ disk, number, suffix: '' }]);
 }

@@ -59,3 +59,8 @@ export function makeMbr(
   }
   return sector;
 }
+
+/** Is one of its partitions marked as the one to start? */
+export function isActive(sector: Buffer): boolean {
+  return mbrEntries(sector).some((entry) => entry.readUInt8(0) === 0x80 && entry.readUInt8(4) !== 0);
+}

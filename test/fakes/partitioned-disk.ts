@@ -18,6 +18,12 @@ const PROGRAMS = ['mkfs.vfat', 'mke2fs', 'mkswap'];
 export type SfdiskPartition = { node: string; start: number; size: number; type: string; uuid?: string; name?: string };
 type Sfdisk = { partitiontable: { label: string; id: string; partitions?: SfdiskPartition[] } };
 
+/** Files in memory of which folders are known, too. */
+function folderFiles(): ReturnType<typeof memoryFiles> {
+  const memory = memoryFiles(Object.fromEntries(PROGRAMS.map((name) => [`/usr/sbin/${name}`, ''])));
+  return { ...memory, resolve: async (path) => ((await memory.exists(path)) ? path : undefined) };
+}
+
 /**
  * A machine with one disk, which is a sparse file. Programs that partition and make file systems really work on it; its kernel is
  * sfdisk, which is asked for the partitions whenever the agent has the table read anew.
@@ -27,7 +33,9 @@ export class PartitionedDisk {
   partitions: (SfdiskPartition & { kname: string })[] = [];
   /** Programs other than those that really run. */
   others: Run = fakeRun();
-  readonly files = memoryFiles(Object.fromEntries(PROGRAMS.map((name) => [`/usr/sbin/${name}`, ''])));
+  readonly files = folderFiles();
+  /** UUIDs of file systems that blkid found: what udev would know then. */
+  readonly #uuids = new Map<string, string>();
   readonly #directory: string;
   readonly #kname: string;
   readonly sizeBytes: number;
@@ -115,6 +123,8 @@ export class PartitionedDisk {
       args.map((arg) => (arg === path ? copy : arg)),
       options,
     );
+    const uuid = /^UUID=(.+)$/m.exec(result.stdout)?.[1];
+    if (file === 'blkid' && uuid !== undefined) this.#uuids.set(path, uuid);
     const place = [`of=${this.file}`, 'bs=1M', 'oflag=seek_bytes', `seek=${this.partition(path).start * 512}`];
     await systemRun('dd', [`if=${copy}`, ...place, 'conv=notrunc', 'status=none']);
     return result;
@@ -136,6 +146,7 @@ export class PartitionedDisk {
         pkname: this.#kname,
         type: 'part',
         serial: null,
+        uuid: this.#uuids.get(`/dev/${kname}`) ?? null,
         partuuid: uuid ?? null,
         partlabel: name ?? null,
         parttype: type.toLowerCase(),

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { COMMANDS } from '../../../agent/commands/table.ts';
-import { makeConfig } from '../../../agent/config/config.ts';
+import { type AgentConfig, makeConfig } from '../../../agent/config/config.ts';
 import { createRunner } from '../../../agent/engine/runner.ts';
 import type { CommandResult } from '../../../agent/api/command.ts';
 import { systemRun } from '../../../system/run.ts';
@@ -72,10 +72,11 @@ function info(more: object = {}) {
   };
 }
 
-function runner() {
-  const config = {
+function runner(change: Partial<AgentConfig> = {}) {
+  const config: AgentConfig = {
     ...makeConfig(new Map([['ipa-image-download-connection-retries', '0']])),
     efiSystemPartitionMib: 40,
+    ...change,
   };
   const deps = fakeDeps({ os: disk.os(), config });
   const { execute } = createRunner({
@@ -264,5 +265,63 @@ describe('with preserve_ephemeral', () => {
       expect(await disk.table()).toEqual(first);
       expect((await disk.read(ephemeral.start * 512, 16 * MIB)).equals(kept)).toBe(true);
     }
+  });
+});
+
+describe('install_bootloader after a partition image', () => {
+  const ENTRY = String.raw`efibootmgr -v -c -d /dev/vda -p 1 -w -L ironic1 -l \EFI\BOOT\BOOTX64.EFI`;
+  const MOUNTS = '/run/ingot-agent/mounts';
+  /** Deploys, and then answers as if what is mounted had these files. */
+  async function deployed(on: object, files: string[], config: Partial<AgentConfig> = {}) {
+    disk = await PartitionedDisk.make(128 * MIB);
+    const { run, write } = runner(config);
+    await write(info(), on);
+    const { command_result: uuids } = await run('standby.get_partition_uuids', {});
+    disk.calls.length = 0;
+    disk.others = async (file) => {
+      // What is copied to the EFI system partition is there from then on.
+      if (file === 'cp') disk.files.all.set(`${MOUNTS}/esp/EFI/BOOT/BOOTX64.EFI`, '');
+      return { stdout: '', stderr: '', exitCode: 0 };
+    };
+    for (const file of ['/sys/class/block/vda1/partition', ...files]) disk.files.all.set(file, '1');
+    const found = uuids as Record<string, string | null>;
+    return run('image.install_bootloader', {
+      root_uuid: found['root uuid'],
+      efi_system_part_uuid: found['efi system partition uuid'],
+      target_boot_mode: 'uefi',
+    });
+  }
+  const UEFI_FIRMWARE = '/sys/firmware/efi/fw_platform_size';
+
+  test('by UEFI takes the boot loader that the image has in /boot/efi, without running anything of it', async () => {
+    const { command_error: error } = await deployed(UEFI, [
+      UEFI_FIRMWARE,
+      `${MOUNTS}/root/boot/efi/EFI/BOOT/BOOTX64.EFI`,
+    ]);
+    expect(error).toBeNull();
+    expect(disk.calls.filter((call) => /^(?:cp|chroot|efibootmgr -v -c)/.test(call))).toEqual([
+      `cp -R ${MOUNTS}/root/boot/efi/. ${MOUNTS}/esp/`,
+      ENTRY,
+    ]);
+  });
+
+  test.each([
+    ['UEFI', UEFI, [UEFI_FIRMWARE], 'neither its EFI system partition nor /boot/efi of the image has a boot loader'],
+    ['BIOS', BIOS, [], 'its image brings no boot loader'],
+  ])('by %s without one is refused, unless GRUB is allowed', async (_, on, files, why) => {
+    const { command_error: error } = await deployed(on, files);
+    expect(error).toMatchObject({ type: 'InvalidImage', details: expect.stringContaining(why) as string });
+    expect(error?.details).toContain('CVE-2026-43003');
+    expect(disk.calls.some((call) => call.startsWith('chroot'))).toBe(false);
+  });
+
+  test('by BIOS installs GRUB where that is allowed', async () => {
+    const { command_error: error } = await deployed(BIOS, [], { enableBiosBootloaderInstall: true });
+    expect(error).toBeNull();
+    expect(disk.calls.filter((call) => call.startsWith('chroot'))).toEqual([
+      `chroot ${MOUNTS}/root /bin/sh -c grub-install /dev/vda`,
+      `chroot ${MOUNTS}/root /bin/sh -c grub-mkconfig -o /boot/grub/grub.cfg`,
+    ]);
+    expect(disk.calls).toContain(`mount /dev/vda3 ${MOUNTS}/root`);
   });
 });

@@ -20,24 +20,49 @@ describe('boot loaders', () => {
   });
 
   test('the first CSV file wins alone, and its loader is beside it', async () => {
-    const paths = ['EFI/BOOT/BOOTX64.EFI', 'EFI/debian/BOOTX64.CSV', 'EFI/debian/shimx64.efi'];
-    expect(await findBootLoaders(paths, async () => utf16(DEBIAN_CSV))).toEqual([
+    const paths = [
+      'EFI/BOOT/BOOTX64.EFI',
+      'EFI/debian/BOOTX64.CSV',
+      'EFI/debian/shimx64.efi',
+      'EFI/ubuntu/BOOTX64.CSV',
+    ];
+    expect(await findBootLoaders(paths, async () => utf16(DEBIAN_CSV), 'x64')).toEqual([
       { path: String.raw`\EFI\debian\shimx64.efi`, label: 'debian' },
     ]);
   });
 
-  test('without one, every well-known name counts, in any case; an empty CSV is none', async () => {
-    const paths = [
-      'EFI/BOOT/BOOTX64.EFI',
-      'EFI/BOOT/fbx64.efi',
-      'EFI/Linux/vmlinuz.efi',
-      'EFI/x/BOOT.CSV',
-      'EFI/BOOT/bootaa64.efi',
-    ];
-    expect((await findBootLoaders(paths, async () => Buffer.from('\n'))).map(({ path }) => path)).toEqual([
-      String.raw`\EFI\BOOT\BOOTX64.EFI`,
-      String.raw`\EFI\BOOT\bootaa64.efi`,
+  test('every line of it names one, in its order, and none twice', async () => {
+    const csv =
+      'shimx64.efi,fedora,,x\r\nSHIMX64.EFI,again,,x\r\nshimx64-nx.efi,fedora nx,,x\r\nother.efi,fedora,,x\r\n\u0000';
+    const read = async () => Buffer.concat([Buffer.from([0xff, 0xfe]), utf16(csv)]);
+    expect(await findBootLoaders(['EFI/fedora/BOOTX64.CSV'], read, 'x64')).toEqual([
+      { path: String.raw`\EFI\fedora\shimx64.efi`, label: 'fedora' },
+      { path: String.raw`\EFI\fedora\shimx64-nx.efi`, label: 'fedora nx' },
     ]);
+  });
+
+  test.each([
+    ['x64', ['BOOTX64.EFI', 'BOOTAA64.EFI', 'BOOTIA32.EFI', 'BOOTLOONGARCH64.EFI']],
+    ['aa64', ['BOOTAA64.EFI', 'grubaa64.efi', 'BOOTIA32.EFI', 'BOOTLOONGARCH64.EFI']],
+    ['loongarch64', ['BOOTLOONGARCH64.EFI', 'BOOTAA64.EFI', 'BOOTIA32.EFI', 'BOOTX64.EFI']],
+  ])('without one, every well-known name counts, those for %s first', async (arch, names) => {
+    const paths = [
+      'BOOTIA32.EFI',
+      'BOOTX64.EFI',
+      'BOOTAA64.EFI',
+      'BOOTLOONGARCH64.EFI',
+      'grubaa64.efi',
+      'fbx64.efi',
+      'BOOT.CSV',
+    ];
+    const found = await findBootLoaders(
+      paths.map((name) => `EFI/BOOT/${name}`),
+      async () => Buffer.from('\n'),
+      arch,
+    );
+    const ends = found.map(({ path }) => path.split('\\').at(-1));
+    expect(ends.slice(0, names.length)).toEqual(names);
+    expect(new Set(ends)).toEqual(new Set(paths.filter((name) => !/^fb|CSV$/.test(name))));
   });
 });
 
@@ -56,8 +81,8 @@ function q35WithEsp(answers: Record<string, string>): AgentOs & { calls: string[
     'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
   );
   const run = fakeRun({
-    'mount -t vfat -o ro /dev/sda1 /run/ingot-agent/esp': '',
-    'umount /run/ingot-agent/esp': '',
+    'mount -t vfat -o ro /dev/sda1 /run/ingot-agent/mounts/esp': '',
+    'umount /run/ingot-agent/mounts/esp': '',
     'efibootmgr -v': EFIBOOTMGR,
     ...answers,
   });
@@ -67,9 +92,9 @@ function q35WithEsp(answers: Record<string, string>): AgentOs & { calls: string[
     read: async (path) => (path === '/sys/class/block/sda1/partition' ? '1\n' : machine.files.read(path)),
     list: async (path) => {
       const tree: Record<string, string[]> = {
-        '/run/ingot-agent/esp': ['EFI'],
-        '/run/ingot-agent/esp/EFI': ['BOOT'],
-        '/run/ingot-agent/esp/EFI/BOOT': ['BOOTX64.EFI', 'grub.cfg'],
+        '/run/ingot-agent/mounts/esp': ['EFI'],
+        '/run/ingot-agent/mounts/esp/EFI': ['BOOT'],
+        '/run/ingot-agent/mounts/esp/EFI/BOOT': ['BOOTX64.EFI', 'grub.cfg'],
       };
       return tree[path] ?? machine.files.list(path);
     },
@@ -110,13 +135,13 @@ describe('boot entries', () => {
       'efibootmgr -b 000A -B',
       create,
     ]);
-    expect(os.calls).toContain('umount /run/ingot-agent/esp');
+    expect(os.calls).toContain('umount /run/ingot-agent/mounts/esp');
   });
 
   test('the partition is given back when a program fails', async () => {
     const os = q35WithEsp({});
     await expect(makeBootEntries(os, '/dev/sda', null)).rejects.toThrow('efibootmgr');
-    expect(os.calls).toContain('umount /run/ingot-agent/esp');
+    expect(os.calls).toContain('umount /run/ingot-agent/mounts/esp');
   });
 
   test('a disk without an EFI system partition is named with its partitions', async () => {
