@@ -1,5 +1,5 @@
 import { AGENT_VERSION } from './api/version.ts';
-import { commandHelp, wantsHelp } from '../cli/command.ts';
+import { type Command, commandHelp, wantsHelp } from '../cli/command.ts';
 import { type OptionTable, optionsHelp, parseOptions, usageFailure } from '../cli/options.ts';
 import { type Program, runProgram } from '../cli/program.ts';
 import { defineFailures } from '../system/failure.ts';
@@ -29,6 +29,7 @@ const COMMANDS = ['inventory', 'config', 'steps'];
 
 const HELP = `ingot-agent [--standalone]: inspects, erases and images the machine that it runs on, for Ironic
 ingot-agent inventory [--json]: shows what the machine is
+ingot-agent disks [--json] [--hints JSON]: shows the disks, which one an image would go to and why; disks --help says more
 ingot-agent config [--json]: shows what the agent goes by, and where each value comes from
 ingot-agent steps [DIR] [--json]: shows the steps that it has on this machine, with the plug-ins of /etc/ingot/steps.d, or DIR
 ingot-agent write-image URL... DEVICE --checksum HEX: writes an image; write-image --help says more
@@ -46,17 +47,23 @@ const failure = defineFailures({
   },
 });
 
-/** A command with options of its own. */
-async function writeImage(program: Program): Promise<number> {
-  const { writeImageCommand } = await import('./write-image/command.ts');
-  if (!wantsHelp(program.argv)) return writeImageCommand.run(program);
-  program.stdout.write(commandHelp('ingot-agent write-image', writeImageCommand));
+/** Commands with options of their own. */
+const OWN_OPTIONS: Readonly<Record<string, () => Promise<Command>>> = {
+  'write-image': async () => (await import('./write-image/command.ts')).writeImageCommand,
+  disks: async () => (await import('./disks-command.ts')).disksCommand,
+};
+
+async function runCommand(name: string, command: Command, program: Program): Promise<number> {
+  if (!wantsHelp(program.argv)) return command.run(program);
+  program.stdout.write(commandHelp(`ingot-agent ${name}`, command));
   return 0;
 }
 
 async function main(program: Program): Promise<number> {
   const { argv, stdout, stderr, signal } = program;
-  if (argv[0] === 'write-image') return writeImage({ ...program, argv: argv.slice(1) });
+  const [name = '', ...own] = argv;
+  const load = Object.hasOwn(OWN_OPTIONS, name) ? OWN_OPTIONS[name] : undefined;
+  if (load) return runCommand(name, await load(), { ...program, argv: own });
   const { values, positionals } = parseOptions(OPTIONS, argv);
   const [command, ...rest] = positionals;
   if (values.help || values.version) {

@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net';
 
 import { reasonOf } from '../system/failure.ts';
 import type { Node } from './api/command.ts';
+import { AllDisksSkipped } from './hardware/root-disk.ts';
 import { isLinkLocal } from './ironic/address.ts';
 import type { AgentParts } from './parts.ts';
 
@@ -68,7 +69,9 @@ export async function waitForDisks(parts: AgentParts, node: Node | undefined): P
       );
     } catch (error) {
       signal.throwIfAborted();
-      if (attempt >= config.diskWaitAttempts) return console.log(`no disk to write to: ${reasonOf(error)}`);
+      const isHopeless = error instanceof AllDisksSkipped;
+      if (isHopeless || attempt >= config.diskWaitAttempts)
+        return console.log(`no disk to write to: ${reasonOf(error)}`);
       console.debug(`waiting for disks: ${reasonOf(error)}`);
       await os.clock.sleep(config.diskWaitDelaySeconds * 1000, signal);
     }

@@ -2,10 +2,10 @@ import { reasonOf } from '../../system/failure.ts';
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import { examineDisks } from '../disk/examine.ts';
-import { guardDisk, refuseGuarded } from '../disk/guard.ts';
+import { guardDisk, guardOptions, refuseGuarded } from '../disk/guard.ts';
 import type { CommandContext, StepSpec } from '../engine/command-table.ts';
 import { readStorage } from '../hardware/disks.ts';
-import { skippedDisks } from '../hardware/root-disk.ts';
+import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
 import { checkLoad, fioErrors, type Load, runLoad } from './burn-in.ts';
 import { burnInSettings } from './burn-in-settings.ts';
@@ -65,12 +65,7 @@ async function burnInMemory({ os }: AgentDeps, node: Node, context: CommandConte
 /** All disks but those that somebody wants kept; one that is in use stops the step before anything is written. */
 async function disksToBurn({ os, config }: AgentDeps, node: Node, log: (message: string) => void): Promise<string[]> {
   const storage = await readStorage(os);
-  const options = {
-    skipped: skippedDisks(node, storage.disks),
-    guardShared: config.guardSpecialFilesystems,
-    guardContents: [],
-    guardRemovable: false,
-  };
+  const options = guardOptions({ ...config, guardRemovable: false }, skippedDisks(node, storage.disks));
   const chosen: string[] = [];
   for (const disk of await examineDisks(os, storage)) {
     // What is on an array is on its members.

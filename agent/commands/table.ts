@@ -16,7 +16,7 @@ async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandCon
   // The docs of the field say "true wipes special file systems"; IPA's code has it the other way round.
   const isForced = node.driver_internal_info?.['wipe_special_filesystems'] === true;
   await eraseDevicesMetadata(deps.os, node, {
-    guardShared: deps.config.guardSpecialFilesystems && !isForced,
+    guard: { ...deps.config, guardSpecialFilesystems: deps.config.guardSpecialFilesystems && !isForced },
     progress: (done, total, device) =>
       context.progress({ phase: 'erase metadata', done, total, unit: 'devices', message: device }),
     log: context.log,

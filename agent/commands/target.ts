@@ -1,7 +1,7 @@
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import { examineDevice } from '../disk/examine.ts';
-import { refuseGuarded } from '../disk/guard.ts';
+import { guardOptions, refuseGuarded } from '../disk/guard.ts';
 import type { BootMode } from '../hardware/boot-mode.ts';
 import { findRootDisk } from '../hardware/inventory.ts';
 import { rootDeviceHints } from '../hardware/root-disk.ts';
@@ -33,12 +33,7 @@ export async function findTarget(deps: AgentDeps): Promise<{ path: string; node:
 export async function guardTarget({ os, config }: AgentDeps, path: string): Promise<void> {
   const disk = await examineDevice(os, path);
   if (disk === undefined) throw new AgentError('DeviceNotFound', `cannot write to ${path}: it is gone`);
-  refuseGuarded(disk, {
-    skipped: new Set(),
-    guardShared: config.guardSpecialFilesystems,
-    guardContents: [],
-    guardRemovable: false,
-  });
+  refuseGuarded(disk, guardOptions({ ...config, guardRemovable: false }, new Set()));
 }
 
 /** By which firmware this ramdisk was started. */

@@ -5,10 +5,10 @@ import type { Storage } from '../hardware/disk-model.ts';
 import { readStorage } from '../hardware/disks.ts';
 import { type Block, isDisk, withDescendants } from '../hardware/lsblk.ts';
 import { partOf } from '../hardware/paths.ts';
-import { skippedDisks } from '../hardware/root-disk.ts';
+import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
 import { examineDisks } from './examine.ts';
-import { refuseGuarded } from './guard.ts';
+import { guardOptions, type GuardSettings, refuseGuarded } from './guard.ts';
 import { rereadPartitions, withDevice } from './partitions.ts';
 import { readTable } from './tables.ts';
 
@@ -18,8 +18,7 @@ const END_BYTES = 1024 ** 2;
 const VIRTUAL_MEDIA_LABEL = 'ir-vfd-dev';
 
 type Options = {
-  /** False switches the guard for shared file systems off. */
-  guardShared: boolean;
+  guard: GuardSettings;
   progress: (done: number, total: number, device: string) => void;
   log: (message: string) => void;
 };
@@ -85,7 +84,7 @@ function isOwnDisk(block: Block, blocks: readonly Block[]): boolean {
 /** All but what is there twice: the further paths to a disk. */
 function withoutDoubles({ blocks, others }: Storage): Block[] {
   const doubles = others
-    .filter(({ doubleOf }) => doubleOf !== undefined)
+    .filter(({ kind }) => kind === 'double')
     .flatMap(({ name }) => withDescendants(blocks, name.slice('/dev/'.length)));
   const names = new Set(doubles.map(({ kname }) => kname));
   return blocks.filter(({ kname }) => !names.has(kname));
@@ -136,7 +135,7 @@ export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Opt
       const name = isDisk(block) ? block.kname : block.pkname;
       const disk = disks.find(({ kname }) => kname === name);
       if (disk === undefined) throw new Error('it is no disk of this machine');
-      refuseGuarded(disk, { skipped, guardShared: options.guardShared, guardContents: [], guardRemovable: false });
+      refuseGuarded(disk, guardOptions(options.guard, skipped));
       await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
       if (isDisk(block)) await rereadPartitions(os, path);
     } catch (error) {

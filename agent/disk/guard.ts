@@ -45,6 +45,19 @@ export type GuardOptions = {
   guardRemovable: boolean;
 };
 
+/** The settings that a guard goes by, as the agent's configuration has them. */
+export type GuardSettings = {
+  guardSpecialFilesystems: boolean;
+  guardContents: readonly ContentGroup[];
+  guardRemovable: boolean;
+};
+
+/** @param skipped see `GuardOptions` */
+export function guardOptions(settings: GuardSettings, skipped: ReadonlySet<string>): GuardOptions {
+  const { guardSpecialFilesystems: guardShared, guardContents, guardRemovable } = settings;
+  return { skipped, guardShared, guardContents, guardRemovable };
+}
+
 /** Shared file systems that lsblk or the partition table name (agent-protocol F.5); the others `contents.ts` finds. */
 const SHARED: readonly { name: string; uuids?: readonly string[]; fstypes?: readonly string[] }[] = [
   { name: 'GPFS', uuids: ['37affc90-ef7d-4e96-91c3-2d7ae055b174'], fstypes: ['gpfs'] },

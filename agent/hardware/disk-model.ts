@@ -8,6 +8,10 @@ export type DiskRecord = {
   wwns: string[];
   /** The name that an array was given when it was made, for `volume_name` in skip_block_devices. */
   volumeName?: string;
+  /** Where it is plugged in has more than one name, too, and a disk with several paths has the names of each. */
+  names?: string[];
+  hctls?: string[];
+  byPaths?: string[];
 };
 
 /** ATA Security as udev read it from IDENTIFY DEVICE; undefined where the disk has none, or is no ATA disk. */
@@ -35,8 +39,11 @@ export type DiskModel = DiskRecord & {
   ataSecurity: AtaSecurity | undefined;
 };
 
-/** A block device that the kernel lists and that is no disk to write to, and why. `doubleOf`: the disk that it is one more path to. */
-export type NotADisk = { name: string; why: string; doubleOf?: string };
+/**
+ * A block device that the kernel lists and that is no disk to write to, and why. `path`: of a multipath device; `double`: one more path
+ * to a disk where no multipath daemon runs; `derived`: made of another disk.
+ */
+export type NotADisk = { name: string; kind: 'optical' | 'path' | 'double' | 'derived'; why: string };
 
 /** All that the machine has, from one look. */
 export type Storage = { disks: DiskModel[]; others: NotADisk[]; blocks: Block[] };

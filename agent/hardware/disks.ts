@@ -6,15 +6,14 @@ import { groupPaths, partOf } from './paths.ts';
 import { readUdevData, settleUdev, type UdevProperties } from './udev-data.ts';
 import { virtualMediaReason } from './virtual-media.ts';
 
-async function byPathNames(os: AgentOs): Promise<Map<string, string>> {
+/** Some disks have two names of this kind; they are in the order of the names, so that the first is the same every time. */
+async function byPathNames({ files }: AgentOs): Promise<Map<string, string[]>> {
   const directory = '/dev/disk/by-path';
-  const names = (await os.files.list(directory)).toSorted();
-  const found = new Map<string, string>();
-  for (const name of names) {
-    const target = await os.files.resolve(`${directory}/${name}`);
-    // Some disks have two paths of this kind; the first one by name stays, so that it is the same every time.
-    if (target !== undefined && !found.has(target)) found.set(target, `${directory}/${name}`);
-  }
+  const names = (await files.list(directory)).toSorted();
+  const found = new Map<string, string[]>();
+  const targets = await Promise.all(names.map((name) => files.resolve(`${directory}/${name}`)));
+  for (const [index, target] of targets.entries())
+    if (target !== undefined) found.set(target, [...(found.get(target) ?? []), `${directory}/${names[index]}`]);
   return found;
 }
 
@@ -49,7 +48,7 @@ function kindOf(block: Block): DiskModel['kind'] {
   return block.type === 'mpath' ? 'multipath' : block.type === 'disk' ? 'disk' : 'array';
 }
 
-type Found = { block: Block; udev: UdevProperties; byPath: ReadonlyMap<string, string> };
+type Found = { block: Block; udev: UdevProperties; byPath: ReadonlyMap<string, string[]> };
 
 /** The fields that Ironic is told (agent-protocol G.2), and the lists that hints are compared with. */
 async function describe(os: AgentOs, { block, udev, byPath }: Found) {
@@ -71,7 +70,7 @@ async function describe(os: AgentOs, { block, udev, byPath }: Found) {
     wwn_with_extension: property('ID_WWN_WITH_EXTENSION') ?? null,
     wwn_vendor_extension: property('ID_WWN_VENDOR_EXTENSION') ?? null,
     hctl: block.hctl ?? scsi[0] ?? null,
-    by_path: byPath.get(name) ?? null,
+    by_path: byPath.get(name)?.[0] ?? null,
     logical_sectors: block['log-sec'],
     physical_sectors: block['phy-sec'],
     tran: block.tran,
@@ -86,9 +85,13 @@ async function model(os: AgentOs, found: Found, paths: string[], blocks: readonl
   const below = withAncestors(blocks, kname).slice(1);
   const record = await describe(os, found);
   const volumeName = volumeNameOf(below);
+  const ways = [kname, ...paths].map((name) => blocks.find((one) => one.kname === name));
   return {
     ...record,
     ...(volumeName !== undefined && { volumeName }),
+    names: [kname, ...paths].map((name) => `/dev/${name}`),
+    hctls: filled([record.disk.hctl, ...ways.map((way) => way?.hctl)]),
+    byPaths: ways.flatMap((way) => found.byPath.get(`/dev/${way?.kname}`) ?? []),
     kname,
     kind: kindOf(block),
     paths: paths.length > 0 ? paths : [kname],
@@ -96,17 +99,32 @@ async function model(os: AgentOs, found: Found, paths: string[], blocks: readonl
     below,
     isReadOnly: block.ro,
     isRemovable: await isRemovable(os, block),
-    virtualMedia: virtualMediaReason(block, record.disk.vendor, family),
+    virtualMedia: virtualMediaReason(
+      block,
+      { vendor: record.disk.vendor, usbVendor: udev.get('ID_VENDOR_ID') },
+      family,
+    ),
     ataSecurity: ataSecurity(udev),
   };
 }
 
+/** `ata-2` before `ata-10`, and PCI's hexadecimal `04.0` before `1f.2`. */
+function compare(a: string, b: string): number {
+  const [left, right] = [a.split(/[-:./]/), b.split(/[-:./]/)];
+  for (const [index, one] of left.entries()) {
+    const other = right[index] ?? '';
+    if (one === other) continue;
+    const difference = /^\d+$/.test(one) && /^\d+$/.test(other) ? Number(one) - Number(other) : 0;
+    return difference || (one < other ? -1 : 1);
+  }
+  return left.length - right.length;
+}
+
 /**
  * An order that is the same at every boot: by where a disk is plugged in, which names such as /dev/sda do not say; by name where the
- * machine does not tell. Numbers count as such (`ata-2` before `ata-10`).
+ * machine does not tell.
  */
-function inStableOrder<T extends { disk: Disk }>(records: readonly T[]): T[] {
-  const { compare } = new Intl.Collator('en', { numeric: true });
+export function inStableOrder<T extends { disk: Disk }>(records: readonly T[]): T[] {
   const key = ({ disk }: T) => disk.by_path ?? disk.hctl ?? '';
   return records.toSorted(
     (a, b) =>
@@ -118,10 +136,9 @@ function inStableOrder<T extends { disk: Disk }>(records: readonly T[]): T[] {
 }
 
 /** Why something with the size of a disk is none; nothing is said of partitions, volumes and empty drives. */
-function whyNoDisk(block: Block, blocks: readonly Block[]): string | undefined {
-  if (block.type === 'rom') return 'an optical drive';
-  if (!isDisk(block)) return undefined;
-  return partOf(block, blocks);
+function whyNoDisk(block: Block, blocks: readonly Block[]): Omit<NotADisk, 'name'> | undefined {
+  if (block.type === 'rom') return { kind: 'optical', why: 'an optical drive' };
+  return isDisk(block) ? partOf(block, blocks) : undefined;
 }
 
 /** All disks, and what only looks like one, from what lsblk printed. */
@@ -129,7 +146,7 @@ export async function describeStorage(os: AgentOs, blocks: readonly Block[]): Pr
   const once = eachOnce(blocks);
   const others: NotADisk[] = once.flatMap((block) => {
     const why = whyNoDisk(block, blocks);
-    return why === undefined ? [] : [{ name: `/dev/${block.kname}`, why }];
+    return why === undefined ? [] : [{ name: `/dev/${block.kname}`, ...why }];
   });
   const byPath = await byPathNames(os);
   const candidates = once.filter((block) => isDisk(block) && partOf(block, blocks) === undefined);

@@ -2,10 +2,11 @@ import { AgentError } from '../api/errors.ts';
 import type { DiskRecord } from './disk-model.ts';
 
 /**
- * Root device hints: which disk is meant, as Ironic's users write it (agent-protocol G.4).
+ * Root device hints: which disk is meant, as Ironic's users write it (agent-protocol G.4; oslo.utils `specs_matcher`).
  *
- * Text is compared without regard to case and outer blanks. Operators: `s== s!= s>= s> s<= s< <in> <all-in> <or>`, for size
+ * Text is compared without regard to case and outer blanks. Operators: `s== s!= s>= s> s<= s< <in> <all-in> <or>`, for numbers
  * `= == != >= > <= < <or> <in> <range-in>`. Without an operator text and numbers must be equal. `=` of a number means "at least".
+ * A number's operator before a text hint compares the disk's text as a number; a text's operator before a size is that of the number.
  */
 export type Hints = Record<string, unknown>;
 
@@ -20,6 +21,18 @@ function refuse(why: string): AgentError {
 
 const normal = (text: string): string => text.trim().toLowerCase();
 
+/**
+ * Texts are put in order as ironic-python-agent has them in its hands: percent-encoded, so that a colon (`%3A`) is before a digit.
+ * Python's `quote` leaves letters, digits and `_.-~/` as they are.
+ */
+const encoded = (text: string): string =>
+  [...Buffer.from(text)]
+    .map((byte) => String.fromCharCode(byte))
+    .map((letter) =>
+      /[\w.~/-]/.test(letter) ? letter : `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+    )
+    .join('');
+
 type Compare = (order: number) => boolean;
 const COMPARISONS: Readonly<Record<string, Compare>> = {
   '=': (order) => order >= 0,
@@ -33,14 +46,32 @@ const COMPARISONS: Readonly<Record<string, Compare>> = {
 
 /** `<or> a <or> b` and `<all-in> a <all-in> b`: the operands; blanks inside them stay. */
 function operands(text: string, operator: string): string[] {
-  return text
+  const found = text
     .split(operator)
     .map((part) => part.trim())
     .filter((part) => part !== '');
+  if (found.length === 0) throw refuse(`${operator} has nothing after it`);
+  return found;
+}
+
+/** A text hint with a number's operator; a disk whose text is no number does not match. */
+function numberInTextTest(operator: string, operand: string): Test {
+  const wanted = Number(operand);
+  if (operand === '' || Number.isNaN(wanted))
+    throw refuse(`${operator} compares numbers, and "${operand}" is none; s${operator} compares texts`);
+  const compare = COMPARISONS[operator];
+  const isMatch = (value: string) => {
+    const number = Number(normal(value) || 'none');
+    return !Number.isNaN(number) && (compare?.(Math.sign(number - wanted)) ?? false);
+  };
+  return { matches: (values) => values.some(isMatch) };
 }
 
 function textTest(hint: string): Test {
   const text = normal(hint);
+  if (text === '') throw refuse('a hint is empty');
+  const number = /^(==|!=|>=|<=|=|>|<)(?!(?:or|in|all-in|range-in)>)\s*(.*)$/s.exec(text);
+  if (number) return numberInTextTest(number[1] ?? '', number[2] ?? '');
   const any = (test: (value: string) => boolean): Test => ({
     matches: (values) => values.some((value) => test(normal(value))),
   });
@@ -54,12 +85,14 @@ function textTest(hint: string): Test {
   }
   if (text.startsWith('<in>')) {
     const part = text.slice('<in>'.length).trim();
+    // Every text has nothing in it: such a hint would mean all disks.
+    if (part === '') throw refuse('<in> has nothing after it');
     return any((value) => value.includes(part));
   }
   const match = /^s(==|!=|>=|>|<=|<)\s*(.*)$/s.exec(text);
   const compare = COMPARISONS[match?.[1] ?? '=='] ?? (() => false);
   const wanted = match?.[2] ?? text;
-  const order = (value: string) => (value === wanted ? 0 : value < wanted ? -1 : 1);
+  const order = (value: string) => (value === wanted ? 0 : encoded(value) < encoded(wanted) ? -1 : 1);
   // "Not this serial" must not be met by a disk of which one of two serials is another.
   if (match?.[1] === '!=') return { matches: (values) => values.every((value) => normal(value) !== wanted) };
   return any((value) => compare(order(value)));
@@ -85,7 +118,7 @@ function sizePredicate(hint: unknown): (gib: number) => boolean {
     const wanted = operands(text, text.startsWith('<or>') ? '<or>' : '<in>').map((part) => positiveInteger(part));
     return (gib) => wanted.includes(gib);
   }
-  const match = /^(==|!=|>=|>|<=|<|=)?\s*(.*)$/s.exec(text);
+  const match = /^(?:s(?=[=!<>]))?(==|!=|>=|>|<=|<|=)?\s*(.*)$/s.exec(text);
   const wanted = positiveInteger(match?.[2] ?? '');
   const compare = COMPARISONS[match?.[1] ?? '=='];
   return (gib) => compare?.(Math.sign(gib - wanted)) ?? false;
@@ -102,8 +135,10 @@ const BOOLEANS: Readonly<Record<string, string>> = {
 };
 
 function booleanTest(hint: unknown): Test {
-  const wanted = BOOLEANS[normal(String(hint))];
-  if (wanted === undefined) throw refuse(`rotational ${String(hint)} is neither true nor false`);
+  const word =
+    typeof hint === 'string' || typeof hint === 'number' || typeof hint === 'boolean' ? normal(String(hint)) : '';
+  const wanted = Object.hasOwn(BOOLEANS, word) ? BOOLEANS[word] : undefined;
+  if (wanted === undefined) throw refuse(`rotational ${JSON.stringify(hint)} is neither true nor false`);
   return { matches: (values) => values.includes(wanted) };
 }
 
@@ -126,9 +161,9 @@ const KEYS: Readonly<Record<string, HintKey>> = {
   vendor: { values: ({ disk }) => [disk.vendor], test: textHint },
   wwn_with_extension: { values: ({ disk }) => [disk.wwn_with_extension], test: textHint },
   wwn_vendor_extension: { values: ({ disk }) => [disk.wwn_vendor_extension], test: textHint },
-  name: { values: ({ disk }) => [disk.name], test: textHint },
-  hctl: { values: ({ disk }) => [disk.hctl], test: textHint },
-  by_path: { values: ({ disk }) => [disk.by_path], test: textHint },
+  name: { values: ({ disk, names }) => names ?? [disk.name], test: textHint },
+  hctl: { values: ({ disk, hctls }) => hctls ?? [disk.hctl], test: textHint },
+  by_path: { values: ({ disk, byPaths }) => byPaths ?? [disk.by_path], test: textHint },
   tran: { values: ({ disk }) => [disk.tran], test: textHint },
 };
 
@@ -147,7 +182,7 @@ export function compileHints(hints: Hints): (record: DiskRecord) => string[] {
   const entries = Object.entries(hints);
   if (entries.length === 0) throw refuse('there are none');
   const tests = entries.map(([key, hint]) => {
-    const spec = KEYS[key];
+    const spec = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
     if (!spec) throw refuse(`"${key}" is not known (${Object.keys(KEYS).join(', ')} are)`);
     return { key, hint, values: spec.values, test: spec.test(hint) };
   });

@@ -4,7 +4,7 @@ import type { AgentOs } from '../os/door.ts';
 import { describeCpu } from './cpu.ts';
 import { type Bmc, NO_BMC } from './bmc.ts';
 import { describeMemory, describeSystem, findDmi } from './dmi.ts';
-import { listDisks } from './disks.ts';
+import { listDisks, readStorage } from './disks.ts';
 import { describeInterfaces, macOfBootInterface } from './interfaces.ts';
 import { chooseRootDisk } from './root-disk.ts';
 
@@ -49,5 +49,6 @@ export async function collectInventory(
  * @throws AgentError `DeviceNotFound` that lists the disks
  */
 export async function findRootDisk(os: AgentOs, node: Node | undefined): Promise<Disk> {
-  return chooseRootDisk(node, await listDisks(os));
+  const { disks, others } = await readStorage(os);
+  return chooseRootDisk(node, disks, others);
 }

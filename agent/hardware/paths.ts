@@ -6,11 +6,11 @@ import type { Block } from './lsblk.ts';
  * disk (bcache, DRBD).
  * @returns undefined for a disk of its own
  */
-export function partOf(block: Block, blocks: readonly Block[]): string | undefined {
+export function partOf(block: Block, blocks: readonly Block[]): Omit<NotADisk, 'name'> | undefined {
   const mapped = blocks.find(({ type, pkname }) => type === 'mpath' && pkname === block.kname);
-  if (mapped) return `a path of the multipath disk /dev/${mapped.kname}`;
+  if (mapped) return { kind: 'path', why: `a path of the multipath disk /dev/${mapped.kname}` };
   if (block.type !== 'disk' || block.pkname === null) return undefined;
-  return `made of /dev/${block.pkname}`;
+  return { kind: 'derived', why: `made of /dev/${block.pkname}` };
 }
 
 /** Only what the disk's standard says is its alone; a serial number of a cheap USB bridge is on every one of them. */
@@ -37,10 +37,13 @@ export function groupPaths(disks: readonly DiskModel[]): { disks: DiskModel[]; d
     if (known) {
       known.paths.push(...disk.paths);
       known.family.push(...disk.family);
+      known.names?.push(...(disk.names ?? []));
+      known.hctls?.push(...(disk.hctls ?? []));
+      known.byPaths?.push(...(disk.byPaths ?? []));
       doubles.push({
         name: disk.disk.name,
+        kind: 'double',
         why: `another path to ${known.disk.name}`,
-        doubleOf: known.disk.name,
       });
       continue;
     }

@@ -1,8 +1,9 @@
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import type { Disk } from '../api/inventory.ts';
-import type { DiskRecord } from './disk-model.ts';
+import type { DiskModel, NotADisk } from './disk-model.ts';
 import { compileHints, type Hints } from './hints.ts';
+import { skipReasons } from './skip-list.ts';
 
 /** Without hints, smaller disks are no root disks (agent-protocol G.3). */
 const LEAST_ROOT_BYTES = 4 * 1024 ** 3;
@@ -15,6 +16,9 @@ function refuse(why: string): AgentError {
   return new AgentError('InvalidCommandParamsError', why);
 }
 
+/** Every disk that there is is named by the node's own list: waiting for another one would be waiting for nothing. */
+export class AllDisksSkipped extends AgentError {}
+
 /** The hints of a node: those of the instance before those of the machine. Undefined when it has none. */
 export function rootDeviceHints(node: Node | undefined): Hints | undefined {
   for (const value of [node?.instance_info?.['root_device'], node?.properties?.['root_device']]) {
@@ -23,24 +27,6 @@ export function rootDeviceHints(node: Node | undefined): Hints | undefined {
     if (Object.keys(value).length > 0) return value;
   }
   return undefined;
-}
-
-/**
- * Which disks `properties.skip_block_devices` keeps us away from.
- * @throws AgentError `InvalidCommandParamsError` for anything that we could not honour to the letter
- */
-export function skippedDisks(node: Node | undefined, records: readonly DiskRecord[]): Set<string> {
-  const list = node?.properties?.['skip_block_devices'] ?? [];
-  if (!Array.isArray(list)) throw refuse('cannot use skip_block_devices: it is no list of hints');
-  const skipped = new Set<string>();
-  for (const hints of list as unknown[]) {
-    if (!isObject(hints)) throw refuse('cannot use skip_block_devices: it is no list of hints');
-    if ('volume_name' in hints)
-      throw refuse('cannot use skip_block_devices: volume_name needs software RAID, which this agent does not do yet');
-    const reasons = compileHints(hints);
-    for (const record of records) if (reasons(record).length === 0) skipped.add(record.disk.name);
-  }
-  return skipped;
 }
 
 /** Whether a node says anything about which of its disks an image may go to. */
@@ -52,48 +38,119 @@ export function choosesDisk(node: Node | undefined): boolean {
   ].some((value) => value !== undefined && value !== null);
 }
 
-function showDisk({ disk }: DiskRecord): string {
+/** A disk and why it cannot be the root disk; without reasons it can. */
+export type Candidate = { disk: DiskModel; reasons: string[] };
+
+/** What comes of the choice: the disk, or why there is none; and what speaks against each of the others. */
+export type Choice = {
+  candidates: Candidate[];
+  chosen: DiskModel | undefined;
+  /** Undefined when there is one. */
+  problem: AgentError | undefined;
+};
+
+function showDisk({ disk }: DiskModel): string {
   const facts = [`${(disk.size / 1024 ** 3).toFixed(2)} GiB`, disk.model, disk.serial && `serial ${disk.serial}`];
   return `${disk.name} (${facts.filter(Boolean).join(', ')})`;
 }
 
-function chooseByHints(hints: Hints, records: readonly DiskRecord[]): Disk {
-  const reasons = compileHints(hints);
-  const matching = records.filter((record) => reasons(record).length === 0);
-  const [only, another] = matching;
-  const shown = JSON.stringify(hints);
-  if (only && !another) return only.disk;
-  if (only)
-    throw new AgentError(
-      'DeviceNotFound',
-      `cannot choose the root disk: ${matching.length} disks match the hints ${shown}: ${matching.map((record) => showDisk(record)).join('; ')}; add a hint that only one of them has, such as serial or wwn`,
-    );
-  const why = records.map((record) => `${showDisk(record)}: ${reasons(record).join(', ')}`);
-  throw new AgentError(
+/** What speaks against a disk whatever the hints say. */
+function always(disk: DiskModel, skipped: ReadonlyMap<string, string>): string[] {
+  const entry = skipped.get(disk.disk.name);
+  return [
+    ...(entry === undefined ? [] : [`skip_block_devices names it with ${entry}`]),
+    ...(disk.virtualMedia === undefined ? [] : [`it is virtual media: ${disk.virtualMedia}`]),
+  ];
+}
+
+/** What speaks against a disk that nobody named. */
+function unnamed({ disk, isRemovable, isReadOnly, family, kname }: DiskModel): string[] {
+  const holder = family.find((block) => block.kname !== kname && block.type.includes('raid'));
+  return [
+    ...(disk.size < LEAST_ROOT_BYTES ? ['it has less than 4 GiB'] : []),
+    ...(isRemovable ? ['it is removable, and no hint names it'] : []),
+    ...(isReadOnly ? ['it is read-only'] : []),
+    ...(holder ? [`it is a member of the array /dev/${holder.kname}`] : []),
+  ];
+}
+
+function explain(candidates: readonly Candidate[], others: readonly NotADisk[]): string {
+  const lines = [
+    ...candidates.map(({ disk, reasons }) => `${showDisk(disk)}: ${reasons.join(', ')}`),
+    ...others.filter(({ kind }) => kind !== 'optical').map(({ name, why }) => `${name}: ${why}`),
+  ];
+  return lines.join('; ') || 'There are no disks';
+}
+
+function noneLeft(candidates: readonly Candidate[], others: readonly NotADisk[], skipped: number, what: string) {
+  const text = `cannot choose the root disk: ${what}. ${explain(candidates, others)}`;
+  return candidates.length > 0 && skipped === candidates.length
+    ? new AllDisksSkipped('DeviceNotFound', text)
+    : new AgentError('DeviceNotFound', text);
+}
+
+function twoMatch(hints: Hints, matching: readonly Candidate[]): AgentError {
+  const shown = matching.map(({ disk }) => showDisk(disk)).join('; ');
+  return new AgentError(
     'DeviceNotFound',
-    `cannot choose the root disk: none matches the hints ${shown}. ${why.join('; ') || 'There are no disks'}`,
+    `cannot choose the root disk: ${matching.length} disks match the hints ${JSON.stringify(hints)}: ${shown}; add a hint that only one of them has, such as serial or wwn`,
   );
 }
 
-/** The smallest disk of at least 4 GiB, by name where sizes are equal. */
-function chooseSmallest(records: readonly DiskRecord[]): Disk {
-  const [smallest] = records
-    .map(({ disk }) => disk)
-    .filter(({ size }) => size >= LEAST_ROOT_BYTES)
-    .toSorted((a, b) => a.size - b.size || (a.name < b.name ? -1 : 1));
-  if (smallest) return smallest;
-  const shown = records.map((record) => showDisk(record)).join('; ') || 'there are no disks';
-  throw new AgentError('DeviceNotFound', `cannot choose the root disk: none has 4 GiB or more (${shown})`);
+/**
+ * Chooses the disk that an image goes to and says of every disk why it was or was not chosen.
+ *
+ * Unlike ironic-python-agent, which takes the first disk that matches the hints, two disks that match are refused: which of them comes
+ * first is not the same at every boot. Without hints it is the smallest of at least 4 GiB that is not removable; of two equally small
+ * ones the first by where it is plugged in, which is the same at every boot.
+ * @param disks in a stable order
+ * @throws AgentError `InvalidCommandParamsError` for hints or a skip list that make no sense
+ */
+export function considerRootDisk(
+  node: Node | undefined,
+  disks: readonly DiskModel[],
+  others: readonly NotADisk[] = [],
+): Choice {
+  const skipped = skipReasons(node, disks);
+  const hints = rootDeviceHints(node);
+  const mismatches = hints === undefined ? undefined : compileHints(hints);
+  const candidates = disks.map((disk): Candidate => {
+    const ruledOut = always(disk, skipped);
+    return { disk, reasons: ruledOut.length > 0 ? ruledOut : (mismatches?.(disk) ?? unnamed(disk)) };
+  });
+  const possible = candidates.filter(({ reasons }) => reasons.length === 0);
+  if (hints !== undefined && possible.length > 1)
+    return { candidates, chosen: undefined, problem: twoMatch(hints, possible) };
+  const [best] = possible.toSorted((a, b) => a.disk.disk.size - b.disk.disk.size);
+  if (best === undefined) {
+    const what =
+      hints === undefined ? 'no disk of 4 GiB or more is left' : `none matches the hints ${JSON.stringify(hints)}`;
+    return { candidates, chosen: undefined, problem: noneLeft(candidates, others, skipped.size, what) };
+  }
+  const lost = (other: Candidate) =>
+    other.disk.disk.size === best.disk.disk.size
+      ? `it is as small as ${best.disk.disk.name}, which is plugged in before it`
+      : `it is larger than ${best.disk.disk.name}`;
+  return {
+    candidates: candidates.map((one) =>
+      one === best || one.reasons.length > 0 ? one : { disk: one.disk, reasons: [lost(one)] },
+    ),
+    chosen: best.disk,
+    problem: undefined,
+  };
 }
 
 /**
- * Chooses the disk that an image goes to. Unlike ironic-python-agent, which takes the first disk that matches, two disks that match
- * are refused: which of them comes first is not the same at every boot.
- * @throws AgentError `DeviceNotFound` that lists the disks and what is wrong with each
+ * The disk that an image goes to.
+ * @throws AgentError `DeviceNotFound` that lists the disks and what is wrong with each; `AllDisksSkipped` when all are on the skip list
  */
-export function chooseRootDisk(node: Node | undefined, records: readonly DiskRecord[]): Disk {
-  const skipped = skippedDisks(node, records);
-  const usable = records.filter(({ disk }) => !skipped.has(disk.name));
-  const hints = rootDeviceHints(node);
-  return hints ? chooseByHints(hints, usable) : chooseSmallest(usable);
+export function chooseRootDisk(
+  node: Node | undefined,
+  disks: readonly DiskModel[],
+  others: readonly NotADisk[] = [],
+): Disk {
+  const { chosen, problem } = considerRootDisk(node, disks, others);
+  if (problem !== undefined) throw problem;
+  if (chosen === undefined) throw new AgentError('DeviceNotFound', 'cannot choose the root disk');
+  return chosen.disk;
 }

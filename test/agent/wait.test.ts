@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { AllDisksSkipped } from '../../agent/hardware/root-disk.ts';
 import type { NetworkAddress } from '../../agent/os/door.ts';
 import { waitForDisks, waitForNetwork } from '../../agent/wait.ts';
 import { fakeOs, memoryFiles } from '../fakes/agent-os.ts';
@@ -118,6 +119,17 @@ describe('the disks', () => {
     await waitForDisks(parts, undefined);
     expect(clock.sleeps).toEqual([7000, 7000]);
     expect(output()).toContain('no disk to write to: none matches');
+  });
+
+  test('that are all on the skip list are not waited for', async () => {
+    const { parts, clock, output } = await setup({
+      disk: () => {
+        throw new AllDisksSkipped('DeviceNotFound', 'skip_block_devices names it');
+      },
+    });
+    await waitForDisks(parts, undefined);
+    expect(clock.sleeps).toEqual([]);
+    expect(output()).toContain('no disk to write to');
   });
 
   test('that are there are named', async () => {

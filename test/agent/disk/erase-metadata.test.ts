@@ -106,7 +106,8 @@ async function q35(): Promise<{ os: AgentOs & { calls: string[] }; files: Map<st
   return { os, files };
 }
 
-const quiet = { guardShared: true, progress: () => undefined, log: () => undefined };
+const guard = { guardSpecialFilesystems: true, guardContents: [], guardRemovable: true };
+const quiet = { guard, progress: () => undefined, log: () => undefined };
 
 describe('erase_devices_metadata', () => {
   test('wipes every disk and has the kernel look at each anew', async () => {

@@ -71,8 +71,8 @@ describe('the inventory', () => {
 
   test('lists disks only, with what sysfs and udev know of them', async () => {
     const { disks } = await collectInventory(qemu, undefined);
-    expect(disks.map(({ name }) => name)).toEqual(['/dev/sda', '/dev/vda', '/dev/nvme0n1']);
-    expect(disks[1]).toEqual({
+    expect(disks.map(({ name }) => name)).toEqual(['/dev/vda', '/dev/nvme0n1', '/dev/sda']);
+    expect(disks[0]).toEqual({
       name: '/dev/vda',
       model: null,
       size: 8 * 1024 ** 3,
@@ -88,7 +88,7 @@ describe('the inventory', () => {
       physical_sectors: 512,
       tran: null,
     });
-    expect(disks[0]).toMatchObject({
+    expect(disks[2]).toMatchObject({
       hctl: '0:0:0:0',
       vendor: 'ATA',
       by_path: '/dev/disk/by-path/pci-0000:00:1f.2-ata-1',
@@ -99,9 +99,9 @@ describe('the inventory', () => {
     const inventory = await collectInventory(machineOs('qemu-q35-trixie'), '52:54:00:11:22:44');
     expect(Value.Check(InventorySchema, inventory)).toBe(true);
     expect(inventory.disks.map(({ name, serial, tran, by_path }) => [name, serial, tran, by_path])).toEqual([
-      ['/dev/sda', 'QM00013', 'sata', '/dev/disk/by-path/pci-0000:00:1f.2-ata-1'],
       ['/dev/vda', 'DISK0', 'virtio', '/dev/disk/by-path/pci-0000:00:03.0'],
       ['/dev/nvme0n1', 'NVME-1', 'nvme', '/dev/disk/by-path/pci-0000:00:04.0-nvme-1'],
+      ['/dev/sda', 'QM00013', 'sata', '/dev/disk/by-path/pci-0000:00:1f.2-ata-1'],
     ]);
     expect(inventory.memory.physical_mb).toBe(1024);
     expect(inventory.cpu).toMatchObject({ count: 2, architecture: 'x86_64', socket_count: 1 });

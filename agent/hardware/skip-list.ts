@@ -1,0 +1,56 @@
+import type { Node } from '../api/command.ts';
+import { AgentError } from '../api/errors.ts';
+import type { DiskModel } from './disk-model.ts';
+import { compileHints } from './hints.ts';
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function refuse(why: string): AgentError {
+  return new AgentError('InvalidCommandParamsError', `cannot use skip_block_devices: ${why}`);
+}
+
+/**
+ * `{"volume_name": "data"}`: an array by its name, with all the disks that it is on. Its members say the name, too, so that an array
+ * which nobody has started is kept as well.
+ */
+function volumeTest(name: unknown, others: readonly string[]): (disk: DiskModel) => boolean {
+  if (typeof name !== 'string' || name.trim() === '') throw refuse('volume_name is no text');
+  if (others.length > 0) throw refuse(`volume_name stands alone, and here it has ${others.join(', ')} beside it`);
+  const wanted = name.trim();
+  const isMember = ({ fstype, label }: { fstype: string | null; label: string | null }) =>
+    fstype === 'linux_raid_member' && label?.replace(/^.*:/s, '') === wanted;
+  return ({ volumeName, family }) => volumeName === wanted || family.some(isMember);
+}
+
+/** @throws AgentError `InvalidCommandParamsError` for anything that we could not honour to the letter */
+function compileEntry(entry: unknown): (disk: DiskModel) => boolean {
+  if (!isObject(entry)) throw refuse('it is no list of hints');
+  const { volume_name: name, ...others } = entry;
+  if (name !== undefined) return volumeTest(name, Object.keys(others));
+  const reasons = compileHints(entry);
+  return (disk) => reasons(disk).length === 0;
+}
+
+/**
+ * The disks that `properties.skip_block_devices` keeps us away from (agent-protocol F.4).
+ * @returns by name, each with the entry that names it, for people
+ * @throws AgentError `InvalidCommandParamsError` for a list that makes no sense
+ */
+export function skipReasons(node: Node | undefined, disks: readonly DiskModel[]): Map<string, string> {
+  const list = node?.properties?.['skip_block_devices'] ?? [];
+  if (!Array.isArray(list)) throw refuse('it is no list of hints');
+  const skipped = new Map<string, string>();
+  for (const entry of list as unknown[]) {
+    const isMeant = compileEntry(entry);
+    for (const disk of disks)
+      if (isMeant(disk) && !skipped.has(disk.disk.name)) skipped.set(disk.disk.name, JSON.stringify(entry));
+  }
+  return skipped;
+}
+
+/** The names alone: what a guard is told. */
+export function skippedDisks(node: Node | undefined, disks: readonly DiskModel[]): Set<string> {
+  return new Set(skipReasons(node, disks).keys());
+}
