@@ -3,7 +3,7 @@ import type { BlockDevice } from '../os/door.ts';
 import { type Attempt, tryEach } from './attempts.ts';
 import { type Checksum, findChecksum, readChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
-import { fetchSmallFile, isFetchable, openImage, type OpenOptions } from './open.ts';
+import { fetchSmallFile, isFetchable, type OpenedImage, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
 import { type ImageOutline, outlineImage } from './plan.ts';
 import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
@@ -17,7 +17,12 @@ export type DeliveryOptions = {
   maxDurationMs: number;
   /** Folders that `file://` URLs may read from; none without it. `/` is all. */
   fileFolders?: readonly string[] | undefined;
+  /** Node's name of the architecture that images of registries are for; this machine's without it. */
+  architecture?: string | undefined;
 };
+
+/** @param isVerified false only where nobody said what the file has to hash to */
+export type DeliveredImage = WrittenImage & { isVerified: boolean };
 
 const MOST_CHECKSUM_FILE_BYTES = 1024 ** 2;
 
@@ -42,7 +47,46 @@ type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> &
 };
 
 function openOptions({ request, options, os }: Pick<Delivery, 'request' | 'options' | 'os'>): OpenOptions {
-  return { http: { ...options.http, ...request.http }, os, fileFolders: options.fileFolders };
+  const { fileFolders, architecture } = options;
+  return { http: { ...options.http, ...request.http }, os, fileFolders, architecture };
+}
+
+/**
+ * What the bytes must hash to: what was asked for, else what the address says. A digest of a registry that says otherwise by the
+ * same algorithm is refused before anything is read; by another one, what was asked for counts.
+ */
+function agreedChecksum(wanted: Checksum | undefined, { name, checksum }: OpenedImage): Checksum | undefined {
+  if (wanted && checksum?.algorithm === wanted.algorithm && checksum.hex !== wanted.hex)
+    throw new AgentError(
+      'ImageDownloadError',
+      `cannot use ${name}: its digest is ${checksum.algorithm}:${checksum.hex}, and ${wanted.hex} was asked for`,
+    );
+  return wanted ?? checksum;
+}
+
+/** What somebody said of the format; "unknown" is how Ironic says nothing. */
+function agreedFormat(wanted: string | undefined, { format }: OpenedImage): string | undefined {
+  return wanted === undefined || wanted === 'unknown' ? (format ?? wanted) : wanted;
+}
+
+/** An opened source with what holds for its bytes. The caller closes it. */
+async function openAgreed(
+  url: string,
+  open: OpenOptions,
+  wanted: { checksum: Checksum | undefined; format: string | undefined },
+  signal: AbortSignal,
+) {
+  const source = await openImage(url, open, signal);
+  try {
+    return {
+      source,
+      diskFormat: agreedFormat(wanted.format, source),
+      checksum: agreedChecksum(wanted.checksum, source),
+    };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 async function deliverOnce(
@@ -50,32 +94,28 @@ async function deliverOnce(
   checksum: Checksum | undefined,
   attempt: Attempt,
   isTouched: boolean,
-): Promise<WrittenImage> {
+): Promise<DeliveredImage> {
   const { request, options, signal, device } = delivery;
   const open = openOptions(delivery);
   const http = { ...open.http, isFresh: attempt.isFresh };
-  const source = await openImage(attempt.url, { ...open, http }, signal).catch((error: unknown) => {
+  const wanted = { checksum, format: request.diskFormat };
+  const agreed = await openAgreed(attempt.url, { ...open, http }, wanted, signal).catch((error: unknown) => {
     if (!(error instanceof AgentError)) throw error;
     const note = isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`;
     throw new AgentError(error.type, `${error.details}; ${note}`, { cause: error });
   });
   try {
-    return await writeImage({
-      ...delivery,
-      filter: delivery.os.filter,
-      source,
-      diskFormat: request.diskFormat,
-      isFileSystem: request.partition !== undefined,
-      checksum,
-      permittedFormats: options.permittedFormats,
-      isTouched,
-    });
+    const { permittedFormats } = options;
+    const { filter } = delivery.os;
+    const isFileSystem = request.partition !== undefined;
+    const written = await writeImage({ ...delivery, ...agreed, permittedFormats, filter, isFileSystem, isTouched });
+    return { ...written, isVerified: agreed.checksum !== undefined };
   } finally {
-    await source.close();
+    await agreed.source.close();
   }
 }
 
-async function deliver(delivery: Delivery): Promise<WrittenImage> {
+async function deliver(delivery: Delivery): Promise<DeliveredImage> {
   const { request, options, signal, progress } = delivery;
   const checksum = await resolveChecksum(request, options.isMd5Allowed, openOptions(delivery), signal);
   let isTouched = false;
@@ -106,12 +146,12 @@ export async function outlineDelivery(
   const open = openOptions(delivery);
   const checksum = await resolveChecksum(request, options.isMd5Allowed, open, signal);
   const outline = async ({ url }: Attempt) => {
-    const source = await openImage(url, open, signal);
+    const agreed = await openAgreed(url, open, { checksum, format: request.diskFormat }, signal);
+    const { source } = agreed;
     try {
-      const { filter } = delivery.os;
-      const { diskFormat } = request;
-      const job = { source, diskFormat, permittedFormats: options.permittedFormats, filter, signal };
-      return { source: source.name, checksum, ...(await outlineImage(job, device)) };
+      const { permittedFormats } = options;
+      const job = { source, diskFormat: agreed.diskFormat, permittedFormats, filter: delivery.os.filter, signal };
+      return { source: source.name, checksum: agreed.checksum, ...(await outlineImage(job, device)) };
     } finally {
       await source.close();
     }
@@ -124,7 +164,7 @@ export async function outlineDelivery(
  * The sources are tried in order, also when one breaks off in the middle; the disk has no partition table meanwhile.
  * @throws AgentError; `ImageDownloadTimeoutError` when the time limit is reached
  */
-export async function deliverImage(delivery: Delivery): Promise<WrittenImage> {
+export async function deliverImage(delivery: Delivery): Promise<DeliveredImage> {
   const limit = delivery.options.maxDurationMs;
   if (limit === 0) return deliver(delivery);
   const timeout = new AbortController();

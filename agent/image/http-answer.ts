@@ -27,20 +27,20 @@ function wholeNumber(text: string | undefined): number | undefined {
 }
 
 /** Servers that take the compression of a file for a coding of the answer, by the ends of names (Apache's AddEncoding). */
-const OWN_COMPRESSION: Readonly<Record<string, RegExp>> = {
-  gzip: /\.t?gz$/i,
-  'x-gzip': /\.t?gz$/i,
-  bzip2: /\.t?bz2?$/i,
-  'x-bzip2': /\.t?bz2?$/i,
-  xz: /\.t?xz$/i,
-  'x-xz': /\.t?xz$/i,
-  zstd: /\.t?zst$/i,
-};
+const OWN_COMPRESSION: ReadonlyMap<string, RegExp> = new Map([
+  ['gzip', /\.t?gz$/i],
+  ['x-gzip', /\.t?gz$/i],
+  ['bzip2', /\.t?bz2?$/i],
+  ['x-bzip2', /\.t?bz2?$/i],
+  ['xz', /\.t?xz$/i],
+  ['x-xz', /\.t?xz$/i],
+  ['zstd', /\.t?zst$/i],
+]);
 
 function checkEncoding(headers: Headers, path: string): void {
   const encoding = headerOf(headers, 'content-encoding')?.trim().toLowerCase();
   if (encoding === undefined || encoding === '' || encoding === 'identity') return;
-  if (OWN_COMPRESSION[encoding]?.test(path)) return;
+  if (OWN_COMPRESSION.get(encoding)?.test(path)) return;
   throw new HttpFailure(
     `it answered with Content-Encoding ${encoding}, although the bytes as they are were asked for; switch compression off for images`,
     false,

@@ -113,6 +113,12 @@ export function explainFailure(error: unknown): HttpFailure {
   return new HttpFailure(own, !TLS.test(code), { cause: error });
 }
 
+/** Whether a failure is that of a server without TLS. */
+export function speaksNoTls(failure: unknown): boolean {
+  if (!(failure instanceof HttpFailure)) return false;
+  return WORDS[(failure.cause as NodeJS.ErrnoException | undefined)?.code ?? ''] === NO_TLS;
+}
+
 const STATUS: Readonly<Record<number, string>> = {
   401: 'it wants credentials, or other ones; a token may have run out',
   403: 'it does not allow this; a temporary URL may have run out',

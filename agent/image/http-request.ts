@@ -1,11 +1,10 @@
 import type { SecureContextOptions } from 'node:tls';
 
-import type { Dispatcher } from 'undici';
-
 import { AgentError } from '../api/errors.ts';
-import { type HttpAnswer, type Headers, headerOf, readAnswer } from './http-answer.ts';
+import { type HttpAnswer, readAnswer } from './http-answer.ts';
 import { explainFailure, HttpFailure } from './http-failure.ts';
-import { createRoutes, type Routes } from './http-proxy.ts';
+import { type Client, follow } from './http-follow.ts';
+import { createRoutes } from './http-proxy.ts';
 
 /** How an image is fetched; times are milliseconds. Names follow image_info and the kernel parameters. */
 export type HttpOptions = {
@@ -18,6 +17,7 @@ export type HttpOptions = {
   tls: SecureContextOptions & { rejectUnauthorized: boolean };
   /** The whole Authorization header. */
   authorization?: string;
+  authorize?: Authorize;
   /** More headers, names in lower case. Like the authorization they go to the URL's own server alone. */
   headers?: Readonly<Record<string, string>>;
   /** No cache on the way may answer from what it has. */
@@ -26,15 +26,20 @@ export type HttpOptions = {
   noProxy?: string;
 };
 
+/**
+ * Answers a 401.
+ * @param challenges WWW-Authenticate
+ * @param from who asks; only the URL's own server is heard
+ * @returns the Authorization header to try, undefined for none
+ */
+export type Authorize = (challenges: string, from: URL, signal: AbortSignal) => Promise<string | undefined>;
+
 export type HttpClient = {
   name: string;
   /** @throws HttpFailure, or the signal's reason */
   get: (headers: Record<string, string>, signal: AbortSignal) => Promise<HttpAnswer>;
   close: () => Promise<void>;
 };
-
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-const MOST_REDIRECTS = 10;
 
 /** A URL as it may stand in a log: temporary URLs carry their signature in the query. */
 export function nameOfUrl(url: URL): string {
@@ -46,57 +51,6 @@ function authorizationOf(url: URL, options: HttpOptions): Record<string, string>
   if (url.username === '') return {};
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
-}
-
-/** Credentials go where they were meant for: the same origin, or the same name once it insists on TLS. */
-export function maySeeCredentials(meantFor: URL, url: URL): boolean {
-  if (url.origin === meantFor.origin) return true;
-  return (
-    url.hostname === meantFor.hostname &&
-    meantFor.protocol === 'http:' &&
-    url.protocol === 'https:' &&
-    meantFor.port === '' &&
-    url.port === ''
-  );
-}
-
-function nextHop(from: URL, headers: Headers): URL {
-  const location = headerOf(headers, 'location');
-  const next = location === undefined ? null : URL.parse(location, from.href);
-  if (!next || !/^https?:$/.test(next.protocol))
-    throw new HttpFailure('it sends on (redirects) to nowhere that makes sense', false);
-  // A server may not say who we are.
-  next.username = '';
-  next.password = '';
-  return next;
-}
-
-type Client = {
-  url: URL;
-  /** For the URL's own server. */
-  own: Record<string, string>;
-  /** For every server. */
-  common: Record<string, string>;
-  routes: Routes;
-  /** Without a certificate of this machine. */
-  isAnonymous: boolean;
-  landed: URL | undefined;
-};
-
-/** Follows redirects by hand, because each hop decides anew about credentials and proxy. */
-async function follow(client: Client, start: URL, headers: Record<string, string>, signal: AbortSignal) {
-  let at = start;
-  for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
-    const own = maySeeCredentials(client.url, at) ? client.own : {};
-    const all = { ...own, ...client.common, ...headers };
-    const response: Dispatcher.ResponseData = await client.routes.request(at, { signal, headers: all });
-    // An aborted body emits an error that nobody waits for any more.
-    response.body.on('error', () => undefined);
-    if (!REDIRECTS.has(response.statusCode)) return { response, at };
-    response.body.destroy();
-    at = nextHop(at, response.headers);
-  }
-  throw new HttpFailure(`it sends on (redirects) more than ${MOST_REDIRECTS} times`, false);
 }
 
 async function getFrom(
@@ -154,6 +108,7 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
     routes,
     isAnonymous: options.tls.cert === undefined,
     landed: undefined,
+    authorize: options.authorize,
   };
   url.username = '';
   url.password = '';

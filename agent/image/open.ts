@@ -1,9 +1,11 @@
-import { AgentError } from '../api/errors.ts';
 import type { AgentOs } from '../os/door.ts';
+import type { Checksum } from './checksum.ts';
 import { openFileSource } from './file-source.ts';
 import type { HttpOptions } from './http-request.ts';
 import { openHttpSource } from './http-source.ts';
-import type { ImageSource } from './source.ts';
+import { isOciUrl, parseBlobUrl } from './oci-reference.ts';
+import { findOciImage, withLogin } from './oci-registry.ts';
+import { type ImageSource, readAll } from './source.ts';
 
 /** What sources of images need to know and to have. */
 export type OpenOptions = {
@@ -11,9 +13,17 @@ export type OpenOptions = {
   os: Pick<AgentOs, 'clock' | 'openFile'>;
   /** Folders that `file://` URLs may read from; none without it. `/` is all. */
   fileFolders?: readonly string[] | undefined;
+  /** Node's name of the machine's architecture, for images that exist for several. */
+  architecture?: string | undefined;
 };
 
-export type OpenedImage = ImageSource & { close: () => Promise<void> };
+export type OpenedImage = ImageSource & {
+  close: () => Promise<void>;
+  /** What the address itself says that the file hashes to. */
+  checksum?: Checksum;
+  /** What a registry says of it. */
+  format?: 'raw' | 'qcow2' | undefined;
+};
 
 /** Whether a text is the address of a file rather than the content of one. */
 export function isFetchable(text: string): boolean {
@@ -22,13 +32,21 @@ export function isFetchable(text: string): boolean {
 
 /**
  * Opens an image wherever it is.
- * @param url `http`, `https` or `file`
- * @throws AgentError `ImageDownloadError`
+ * @param url `http`, `https`, `file` or `oci`
+ * @throws AgentError `ImageDownloadError`; `InvalidImage` where a registry has something else
  */
 export async function openImage(url: string, options: OpenOptions, signal: AbortSignal): Promise<OpenedImage> {
-  const { os, http, fileFolders } = options;
+  const { os, http, fileFolders, architecture = process.arch } = options;
   if (/^file:/i.test(url)) return openFileSource(url, os, fileFolders ?? []);
-  return openHttpSource(url, http, os.clock, signal);
+  if (isOciUrl(url)) {
+    const image = await findOciImage(url, http, os.clock, architecture, signal);
+    const source = await openHttpSource(image.url, image.http, os.clock, signal);
+    return { ...source, checksum: image.checksum, format: image.format };
+  }
+  const blob = parseBlobUrl(url);
+  if (!blob) return openHttpSource(url, http, os.clock, signal);
+  const source = await openHttpSource(url, withLogin(blob.repository, http, os.clock), os.clock, signal);
+  return { ...source, checksum: blob.digest };
 }
 
 /**
@@ -43,15 +61,7 @@ export async function fetchSmallFile(
 ): Promise<Buffer> {
   const source = await openImage(url, options, signal);
   try {
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    for await (const bytes of source.stream(signal)) {
-      length += bytes.length;
-      if (length > mostBytes)
-        throw new AgentError('ImageDownloadError', `cannot use ${source.name}: it is longer than ${mostBytes} bytes`);
-      parts.push(bytes);
-    }
-    return Buffer.concat(parts);
+    return await readAll(source, mostBytes, signal);
   } finally {
     await source.close();
   }

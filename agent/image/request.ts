@@ -4,6 +4,7 @@ import { type ImageInfo, ImageInfoSchema } from '../api/image.ts';
 import { AgentError } from '../api/errors.ts';
 import { readChecksum, type WantedChecksum, wantedChecksum } from './checksum.ts';
 import type { HttpOptions } from './http-request.ts';
+import { isOciUrl } from './oci-reference.ts';
 import { isFetchable } from './open.ts';
 import { type PartitionRequest, readPartitionRequest } from './partition-request.ts';
 
@@ -67,8 +68,10 @@ export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageReque
     throw refuse(problem ? `${problem.instancePath || 'it'} ${problem.message}` : 'it has the wrong form');
   }
   const info: ImageInfo & Record<string, unknown> = value;
-  const checksum = wantedChecksum(info);
-  if (!isFetchable(checksum.value)) readChecksum(checksum, isMd5Allowed);
+  // A registry's digest is a checksum; a tag leaves it to the registry which, as with every container.
+  const isSaid = Boolean(info.checksum ?? info.os_hash_algo ?? info.os_hash_value);
+  const checksum = !isSaid && info.urls.every(isOciUrl) ? undefined : wantedChecksum(info);
+  if (checksum && !isFetchable(checksum.value)) readChecksum(checksum, isMd5Allowed);
   return {
     id: info.id,
     urls: info.urls,

@@ -1,3 +1,5 @@
+import { AgentError } from '../api/errors.ts';
+
 /** Part of a file, bytes. */
 export type SourceRange = { position: number; length: number };
 
@@ -21,6 +23,26 @@ export type ImageSource = {
   /** The given ranges, each as one buffer. They ascend and do not overlap. */
   read: (ranges: readonly SourceRange[], signal: AbortSignal) => AsyncIterable<Uint8Array>;
 };
+
+/**
+ * A small file as a whole.
+ * @throws AgentError `ImageDownloadError` when it is longer than `mostBytes`
+ */
+export async function readAll(
+  source: Pick<ImageSource, 'name' | 'stream'>,
+  mostBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const bytes of source.stream(signal)) {
+    length += bytes.length;
+    if (length > mostBytes)
+      throw new AgentError('ImageDownloadError', `cannot use ${source.name}: it is longer than ${mostBytes} bytes`);
+    parts.push(bytes);
+  }
+  return Buffer.concat(parts);
+}
 
 export const HEAD_BYTES = 64 * 1024;
 

@@ -8,8 +8,7 @@ import { Failure, reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
 import { rereadPartitions, withDevice } from '../disk/partitions.ts';
-import { deliverImage, outlineDelivery } from '../image/deliver.ts';
-import type { WrittenImage } from '../image/write.ts';
+import { type DeliveredImage, deliverImage, outlineDelivery } from '../image/deliver.ts';
 import type { AgentOs } from '../os/door.ts';
 import { systemOs } from '../os/system.ts';
 import { EXIT_CODES, WRITE_IMAGE_DETAILS, WRITE_IMAGE_OPTIONS } from './options.ts';
@@ -69,7 +68,7 @@ async function write(job: Job): Promise<number> {
   trace.target = target;
   if (target.refusals.length > 0) throw refuse(target);
   const start = os.clock.monotonic();
-  let image: WrittenImage;
+  let image: DeliveredImage;
   try {
     image = await withDevice(os, target.path, 'write', (device) =>
       deliverImage({
@@ -89,9 +88,9 @@ async function write(job: Job): Promise<number> {
     if (trace.isTouched) await reread(job, target);
   }
   const seconds = (os.clock.monotonic() - start) / 1000;
-  const isVerified = wanted.request.checksum !== undefined;
-  const result = { device: target.path, ...image, verified: isVerified, seconds };
-  stdout.write(values.json ? `${JSON.stringify(result)}\n` : writtenText(target, image, isVerified, seconds));
+  const { isVerified, ...written } = image;
+  const result = { device: target.path, ...written, verified: isVerified, seconds };
+  stdout.write(values.json ? `${JSON.stringify(result)}\n` : writtenText(target, written, isVerified, seconds));
   return EXIT_CODES.written;
 }
 

@@ -7,6 +7,7 @@ import { AgentError } from '../api/errors.ts';
 import { readTlsFiles } from '../config/tls.ts';
 import { readChecksum, type WantedChecksum } from '../image/checksum.ts';
 import type { DeliveryOptions } from '../image/deliver.ts';
+import { isOciUrl } from '../image/oci-reference.ts';
 import { isFetchable } from '../image/open.ts';
 import type { ImageRequest } from '../image/request.ts';
 import type { AgentOs } from '../os/door.ts';
@@ -125,7 +126,9 @@ export async function readRequest(
   env: Environment,
 ): Promise<{ request: ImageRequest; options: DeliveryOptions }> {
   for (const url of urls) checkNoPassword(url, 'a URL', 'INGOT_IMAGE_USER and INGOT_IMAGE_PASSWORD in the environment');
-  const checksum = readChecksumOption(values.checksum, values['allow-md5']);
+  // A registry's digest is a checksum.
+  const isSaid = values.checksum !== undefined || !urls.every(isOciUrl);
+  const checksum = isSaid ? readChecksumOption(values.checksum, values['allow-md5']) : undefined;
   const { authorization: fromFile, ...headers } = await readHeaders(values['header-file'], os.files);
   const authorization =
     env['INGOT_IMAGE_AUTHORIZATION'] ?? basic(env['INGOT_IMAGE_USER'], env['INGOT_IMAGE_PASSWORD']) ?? fromFile;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
-import { deliverImage } from '../../../agent/image/deliver.ts';
+import { type DeliveredImage, deliverImage } from '../../../agent/image/deliver.ts';
+import type { HttpOptions } from '../../../agent/image/http-request.ts';
 import { readImageInfo } from '../../../agent/image/request.ts';
-import type { WrittenImage } from '../../../agent/image/write.ts';
 import type { CommandProgress } from '../../../agent/api/command.ts';
 import type { BlockDevice } from '../../../agent/os/door.ts';
 import { openRegularFile } from '../../../agent/os/regular-file.ts';
@@ -26,8 +26,9 @@ export async function deliver(
     retries?: number;
     wipe?: () => Promise<void>;
     fileFolders?: readonly string[];
+    tls?: HttpOptions['tls'];
   } = {},
-): Promise<WrittenImage & Delivered> {
+): Promise<DeliveredImage & Delivered> {
   let wiped = 0;
   const progress: CommandProgress[] = [];
   const written = await deliverImage({
@@ -37,7 +38,7 @@ export async function deliver(
         timeoutMs: options.timeoutMs ?? 5000,
         retries: options.retries ?? 2,
         retryIntervalMs: 10,
-        tls: { rejectUnauthorized: true },
+        tls: options.tls ?? { rejectUnauthorized: true },
       },
       isMd5Allowed: false,
       maxDurationMs: 0,
