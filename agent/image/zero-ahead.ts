@@ -6,7 +6,7 @@ const MIB = 1024 ** 2;
 const LEAST_IMAGE_BYTES = 64 * MIB;
 /** First window: trial and measurement. It begins behind the part that is withheld. */
 const FIRST_BYTES = 256 * MIB;
-const MOST_WINDOW_BYTES = 64 * 1024 * MIB;
+const MOST_WINDOW_BYTES = 1024 ** 4;
 const MOST_WINDOW_MS = 1000;
 /** Zeroing all of an image may take so long, or must be so quick, to be better than zeroing its gaps one by one. */
 const MOST_WHOLE_MS = 5000;
