@@ -19,18 +19,16 @@ type State = {
   device: WithheldDevice;
   flow: Flow;
   hashes: ReturnType<typeof createTableHashes>;
-  /** The placement that is worked on, as an index into `map.order`, and how many of its bytes came. */
-  index: number;
+  /** The placements that are still to come, the one that is worked on, and how many of its bytes came. */
+  coming: Iterator<Placement, undefined>;
   current: Placement | undefined;
   done: number;
   /** Beginning of a compressed cluster whose end is in a later block. */
   begun: Buffer[];
 };
 
-function next(state: State, index: number): void {
-  const placement = state.map.order[index];
-  state.index = index;
-  state.current = placement === undefined ? undefined : state.map.placements.at(placement);
+function next(state: State): void {
+  state.current = state.coming.next().value;
   state.done = 0;
   state.begun = [];
 }
@@ -69,7 +67,8 @@ async function takePart(state: State, placement: Placement, part: Buffer, block:
     } else state.begun.push(Buffer.from(part));
     if (part.length < length && state.done + part.length === length)
       await startCompressed(state, Buffer.concat(state.begun), guest);
-  } else state.hashes[HASHED_KINDS[kind as keyof typeof HASHED_KINDS]].update(part);
+  } else if (kind !== PLACEMENT_KINDS.refcounts)
+    state.hashes[HASHED_KINDS[kind as keyof typeof HASHED_KINDS]].update(part);
 }
 
 /**
@@ -87,17 +86,24 @@ async function placeBlock(state: State, block: Block): Promise<void> {
     await takePart(state, placement, block.bytes.subarray(from - block.position, to - block.position), block);
     state.done += to - from;
     if (state.done < placement.length) return;
-    next(state, state.index + 1);
+    next(state);
   }
 }
 
-/** Clusters at the end of the file may be cut short: what is missing reads as zeros, as in QEMU. */
+/**
+ * Clusters at the end of the file may be cut short: what is missing of data reads as zeros, as in QEMU; of the last sector of a
+ * compressed cluster nothing is needed.
+ */
 async function finish(state: State, fileBytes: number): Promise<void> {
   for (let placement = state.current; placement; placement = state.current) {
-    const isCutShort = placement.kind === PLACEMENT_KINDS.data && placement.host < fileBytes;
-    if (!isCutShort) throw refuseImage(`its file ends at byte ${fileBytes}, before all of its clusters`);
-    await state.device.zero(placement.guest + state.done, placement.length - state.done);
-    next(state, state.index + 1);
+    const { kind, host, length, guest } = placement;
+    const missing = host + length - fileBytes;
+    if (kind === PLACEMENT_KINDS.data && host < fileBytes)
+      await state.device.zero(guest + state.done, length - state.done);
+    else if (kind === PLACEMENT_KINDS.compressed && missing < 512 && missing < length)
+      await startCompressed(state, Buffer.concat(state.begun), guest);
+    else throw refuseImage(`its file ends at byte ${fileBytes}, before all of its clusters`);
+    next(state);
   }
   for (const [kind, digest] of Object.entries(state.map.tableDigests))
     if (state.hashes[kind as keyof typeof state.hashes].digest('hex') !== digest)
@@ -114,12 +120,12 @@ export function createQcow2Placer(map: Qcow2Map, device: WithheldDevice, flow: F
     device,
     flow,
     hashes: createTableHashes(),
-    index: 0,
+    coming: map.placements.inFileOrder(),
     current: undefined,
     done: 0,
     begun: [],
   };
-  next(state, 0);
+  next(state);
   let fileBytes = 0;
   return {
     place: async (block) => {

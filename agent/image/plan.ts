@@ -4,10 +4,12 @@ import type { BlockDevice } from '../os/door.ts';
 import { BOOT_BYTES, checkBootSectors } from './boot-sectors.ts';
 import { type ImageContents, openContents } from './contents.ts';
 import type { Flow } from './flow.ts';
+import type { Gap } from './gaps.ts';
 import { checkPermitted, decideFormat } from './format.ts';
 import { createQcow2Placer } from './place-qcow2.ts';
 import { createRawPlacer, type Placer } from './place-raw.ts';
 import { readQcow2Boot } from './qcow2-boot.ts';
+import { readQcow2Header } from './qcow2-header.ts';
 import { readQcow2Map } from './qcow2-tables.ts';
 import type { ImageSource } from './source.ts';
 import type { WithheldDevice } from './withheld.ts';
@@ -36,7 +38,8 @@ export type Plan = {
   imageBytes: number | undefined;
   boot: Buffer;
   /** Ranges that the file has no bytes for; they read as zeros. */
-  gaps: () => Iterable<{ position: number; length: number }>;
+  gaps: () => Iterable<Gap>;
+  gapBytes: number;
   placer: (device: WithheldDevice, flow: Flow, isZeroedAhead: boolean) => Placer;
 };
 
@@ -55,15 +58,19 @@ export function tooLarge(target: Target, size: string): AgentError {
   );
 }
 
-async function planQcow2(contents: ImageContents, signal: AbortSignal): Promise<Plan> {
-  const map = await readQcow2Map(contents, signal);
-  const { sizeBytes, clusterBytes } = map.header;
+async function planQcow2(contents: ImageContents, target: Target, signal: AbortSignal): Promise<Plan> {
+  const header = readQcow2Header(contents.head, contents.sizeBytes);
+  const { sizeBytes } = header;
+  // Before its tables are read: they are as large as the disk that they describe.
+  if (sizeBytes > target.sizeBytes) throw tooLarge(target, String(sizeBytes));
+  const map = await readQcow2Map(contents, header, signal);
   return {
     format: 'qcow2',
     contents,
     imageBytes: sizeBytes,
     boot: await readQcow2Boot(map, contents, signal),
-    gaps: () => map.placements.gaps(sizeBytes, clusterBytes),
+    gaps: () => map.gaps.all(),
+    gapBytes: map.gaps.guestBytes,
     placer: (device, flow) => createQcow2Placer(map, device, flow),
   };
 }
@@ -84,13 +91,14 @@ export async function makePlan(job: PlanJob, target: Target): Promise<Plan> {
     );
   const plan: Plan =
     format === 'qcow2'
-      ? await planQcow2(contents, signal)
+      ? await planQcow2(contents, target, signal)
       : {
           format,
           contents,
           imageBytes: contents.sizeBytes,
           boot: Buffer.from(contents.head.subarray(0, BOOT_BYTES)),
           gaps: () => [],
+          gapBytes: 0,
           placer: createRawPlacer,
         };
   const isTooLarge = (plan.imageBytes ?? 0) > target.sizeBytes;
@@ -120,13 +128,11 @@ export type ImageOutline = Pick<Plan, 'format' | 'imageBytes'> & {
  */
 export async function outlineImage(job: PlanJob, target: Target): Promise<ImageOutline> {
   const plan = await makePlan(job, target);
-  let gapBytes = 0;
-  for (const { length } of plan.gaps()) gapBytes += length;
   return {
     format: plan.format,
     compression: plan.contents.compression,
     imageBytes: plan.imageBytes,
     fileBytes: job.source.sizeBytes,
-    allocatedBytes: plan.imageBytes === undefined ? undefined : plan.imageBytes - gapBytes,
+    allocatedBytes: plan.imageBytes === undefined ? undefined : plan.imageBytes - plan.gapBytes,
   };
 }

@@ -1,24 +1,14 @@
 import { BOOT_BYTES } from './boot-sectors.ts';
 import { decompressCluster } from './qcow2-cluster.ts';
-import { type Placement, PLACEMENT_KINDS } from './placements.ts';
+import { PLACEMENT_KINDS } from './placements.ts';
 import type { Qcow2Map } from './qcow2-tables.ts';
 import type { ImageContents } from './contents.ts';
-
-function covering(map: Qcow2Map): Placement[] {
-  const { placements, order } = map;
-  const found: Placement[] = [];
-  for (const index of order) {
-    const placement = placements.at(index);
-    if (placement.kind <= PLACEMENT_KINDS.compressed && placement.guest < BOOT_BYTES) found.push(placement);
-  }
-  return found;
-}
 
 /** The first bytes that the guest would see, read ahead of the one pass so that a wrong image is refused before anything is written. */
 export async function readQcow2Boot(map: Qcow2Map, source: ImageContents, signal: AbortSignal): Promise<Buffer> {
   const { compression, clusterBytes, sizeBytes } = map.header;
   const boot = Buffer.alloc(Math.min(BOOT_BYTES, sizeBytes));
-  for (const placement of covering(map)) {
+  for (const placement of map.boot) {
     const isData = placement.kind === PLACEMENT_KINDS.data;
     const wanted = isData ? Math.min(placement.length, BOOT_BYTES - placement.guest) : placement.length;
     const length = Math.min(wanted, (source.sizeBytes ?? Infinity) - placement.host);

@@ -28,14 +28,30 @@ describe('a qcow2 header', () => {
 
   test.each<[string, (header: Buffer) => void]>([
     ['it has a backing file', (header) => void header.writeBigUInt64BE(512n, 8)],
-    ['it is encrypted', (header) => void header.writeUInt32BE(1, 32)],
-    ['it is encrypted', (header) => void header.writeUInt32BE(2, 32)],
+    ['"qemu-img convert -O qcow2 IMAGE NEW"', (header) => void header.writeBigUInt64BE(512n, 8)],
+    ['it is encrypted (AES)', (header) => void header.writeUInt32BE(1, 32)],
+    ['it is encrypted (LUKS); take the encryption away', (header) => void header.writeUInt32BE(2, 32)],
+    ['it is encrypted (method 9)', (header) => void header.writeUInt32BE(9, 32)],
     ['version 4 is not known', (header) => void header.writeUInt32BE(4, 4)],
     ['dirty bit', bit(0)],
     ['marked as corrupt', bit(1)],
     ['external data file', bit(2)],
     ['do not agree', bit(3)],
-    ['extended L2 entries', bit(4)],
+    ['qemu-img check -r all', bit(1)],
+    [
+      'subclusters of clusters of 4096 bytes',
+      (header) => {
+        bit(4)(header);
+        header.writeUInt32BE(12, 20);
+      },
+    ],
+    ['refcounts of 2^7 bits', (header) => void header.writeUInt32BE(7, 96)],
+    ['refcount table has', (header) => void header.writeUInt32BE(1000, 56)],
+    [
+      'refcount table is out of bounds',
+      (header) => void (header.writeUInt32BE(1, 56), header.writeBigUInt64BE(2n ** 40n, 48)),
+    ],
+    ['refcount table is at byte 77', (header) => void header.writeBigUInt64BE(77n, 48)],
     ['unknown incompatible feature (bit 5)', bit(5)],
     ['unknown incompatible feature (bit 63)', bit(63)],
     ['clusters of 2^8 bytes', (header) => void header.writeUInt32BE(8, 20)],
