@@ -1,7 +1,8 @@
 import { AgentError } from '../api/errors.ts';
 import type { BlockDevice } from '../os/door.ts';
 import { type Attempt, tryEach } from './attempts.ts';
-import { type Checksum, findChecksum, readChecksum } from './checksum.ts';
+import { type Checksum, readChecksum } from './checksum.ts';
+import { findChecksum } from './checksum-file.ts';
 import type { HttpOptions } from './http-request.ts';
 import { fetchSmallFile, isFetchable, type OpenedImage, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
@@ -36,8 +37,8 @@ async function resolveChecksum(
   if (!checksum) return undefined;
   if (!isFetchable(checksum.value)) return readChecksum(checksum, isMd5Allowed);
   const file = await fetchSmallFile(checksum.value, open, MOST_CHECKSUM_FILE_BYTES, signal);
-  const value = findChecksum(file.toString('utf8'), urls[0] ?? '');
-  return readChecksum({ algorithm: checksum.algorithm, value }, isMd5Allowed);
+  const found = findChecksum(file.toString('utf8'), urls, { algorithm: checksum.algorithm, isMd5Allowed });
+  return readChecksum(found, isMd5Allowed);
 }
 
 type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> & {

@@ -33,10 +33,18 @@ function textOf(info: Record<string, unknown>, key: string): string | undefined 
   return value;
 }
 
+/** What it says is a secret, also when it makes no sense. */
+function readHeader(base64: string): string {
+  const header = Buffer.from(base64, 'base64').toString('latin1').trim();
+  if (!/^[\x20-\x7e]+$/.test(header))
+    throw refuse('image_request_authorization is no base64 of an Authorization header');
+  return header;
+}
+
 /** Authorization as agent-protocol I.1 ranks it: the ready-made header before user and password. */
 function readAuthorization(info: Record<string, unknown>): string | undefined {
   const ready = textOf(info, 'image_request_authorization');
-  if (ready !== undefined) return Buffer.from(ready, 'base64').toString('utf8').trim();
+  if (ready !== undefined) return readHeader(ready);
   if (textOf(info, 'image_server_auth_strategy') !== 'http_basic') return undefined;
   const [user, password] = [textOf(info, 'image_server_user'), textOf(info, 'image_server_password')];
   if (user === undefined || password === undefined)

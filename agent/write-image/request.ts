@@ -1,4 +1,3 @@
-import { getHashes } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 
 import { usageFailure, type Values } from '../../cli/options.ts';
@@ -7,6 +6,7 @@ import { AgentError } from '../api/errors.ts';
 import { readTlsFiles } from '../config/tls.ts';
 import { readChecksum, type WantedChecksum } from '../image/checksum.ts';
 import type { DeliveryOptions } from '../image/deliver.ts';
+import { hashName } from '../image/hash-names.ts';
 import { isOciUrl } from '../image/oci-reference.ts';
 import { isFetchable } from '../image/open.ts';
 import type { ImageRequest } from '../image/request.ts';
@@ -32,8 +32,8 @@ export function readChecksumOption(text: string | undefined, isMd5Allowed: boole
     );
   if (text === 'none') return undefined;
   const [, algorithm, value] = (isFetchable(text) ? null : /^([a-z][\w-]*):(.*)$/i.exec(text)) ?? [];
-  const wanted = { algorithm: algorithm?.toLowerCase(), value: value ?? text };
-  if (wanted.algorithm !== undefined && !getHashes().includes(wanted.algorithm))
+  const wanted = { algorithm: algorithm && hashName(algorithm), value: value ?? text };
+  if (algorithm !== undefined && wanted.algorithm === undefined)
     throw usageFailure(`cannot use --checksum ${text}: ${algorithm} is no hash algorithm known here`, 'sha256:HEX');
   try {
     if (!isFetchable(wanted.value)) readChecksum(wanted, isMd5Allowed);
