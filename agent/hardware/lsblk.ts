@@ -84,29 +84,37 @@ export function isDisk(block: Block): boolean {
 
 /** Each device once; of one with several parents the first line. */
 export function eachOnce(blocks: readonly Block[]): Block[] {
-  return [...new Map(blocks.toReversed().map((block) => [block.kname, block])).values()].toReversed();
+  const seen = new Set<string>();
+  return blocks.filter(({ kname }) => !seen.has(kname) && seen.add(kname));
 }
 
-function walk(blocks: readonly Block[], kname: string, next: (name: string) => readonly string[]): Block[] {
+/** Follows lines from a device on; each device once, with the line by which it was reached. */
+function walk(
+  blocks: readonly Block[],
+  kname: string,
+  next: (line: Block, lines: readonly Block[]) => readonly Block[],
+): Block[] {
   const found = new Map<string, Block>();
-  const visit = (name: string) => {
-    const block = blocks.find((candidate) => candidate.kname === name);
-    if (!block || found.has(name)) return;
-    found.set(name, block);
-    for (const other of next(name)) visit(other);
+  const visit = (line: Block) => {
+    if (found.has(line.kname)) return;
+    found.set(line.kname, line);
+    const lines = blocks.filter((other) => other.kname === line.kname);
+    for (const other of next(line, lines)) visit(other);
   };
-  visit(kname);
+  const start = blocks.find((candidate) => candidate.kname === kname);
+  if (start) visit(start);
   return [...found.values()];
 }
 
-/** A device and everything on it (partitions, volumes, arrays), the device first. */
+/** A device and everything on it (partitions, volumes, arrays), the device first; each with the parent from which it was reached. */
 export function withDescendants(blocks: readonly Block[], kname: string): Block[] {
-  return walk(blocks, kname, (name) => blocks.filter(({ pkname }) => pkname === name).map((block) => block.kname));
+  return walk(blocks, kname, (line) => blocks.filter(({ pkname }) => pkname === line.kname));
 }
 
 /** A device and everything that it stands on (its disk, members of its array, its paths), the device first. */
 export function withAncestors(blocks: readonly Block[], kname: string): Block[] {
-  return walk(blocks, kname, (name) =>
-    blocks.filter((block) => block.kname === name).flatMap(({ pkname }) => (pkname === null ? [] : [pkname])),
-  );
+  return walk(blocks, kname, (_, lines) => {
+    const parents = lines.flatMap(({ pkname }) => pkname ?? []);
+    return blocks.filter((block) => parents.includes(block.kname));
+  });
 }
