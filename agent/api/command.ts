@@ -71,6 +71,8 @@ export const NodeSchema = Type.Object({
   uuid: Type.String(),
   properties: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   instance_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  raid_config: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+  target_raid_config: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
   driver_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   driver_internal_info: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 });

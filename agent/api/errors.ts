@@ -25,6 +25,7 @@ export const AGENT_ERRORS = {
   CleaningError: { code: 500, message: 'Clean step failed' },
   DeploymentError: { code: 500, message: 'Deploy step failed' },
   ServicingError: { code: 500, message: 'Service step failed' },
+  SoftwareRAIDError: { code: 500, message: 'Software RAID caused unknown error' },
   SystemRebootError: { code: 500, message: 'Error rebooting system' },
   ClockSyncError: { code: 500, message: 'Error syncing clock' },
   HardwareManagerMethodNotFound: { code: 500, message: 'No HardwareManager found to handle method' },

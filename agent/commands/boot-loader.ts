@@ -6,6 +6,8 @@ import { makeBootEntries } from '../disk/boot-entries.ts';
 import { hasBiosLoader, installGrub } from '../disk/grub.ts';
 import { copyBootFiles, type EspName } from '../disk/image-boot-files.ts';
 import { listPartitions } from '../disk/partitions.ts';
+import { makeRaidBootable } from '../raid/boot.ts';
+import { nodeBootMode } from '../hardware/boot-mode.ts';
 import type { CommandContext, CommandSpec } from '../engine/command-table.ts';
 import type { AgentDeps } from './deps.ts';
 import { findTarget, firmwareOf } from './target.ts';
@@ -85,9 +87,13 @@ async function useGrub(deps: AgentDeps, path: string, params: Request, context: 
  * images get one.
  */
 async function installBootloader(deps: AgentDeps, params: Request, context: CommandContext): Promise<null> {
-  const { path } = await findTarget(deps);
-  const isUefi = (await firmwareOf(deps)) === 'uefi';
-  if (isUefi && (await tellEntries(deps, path, params, context))) return null;
+  const { path, node } = await findTarget(deps);
+  const firmware = await firmwareOf(deps);
+  const isUefi = firmware === 'uefi';
+  const mirrored = await makeRaidBootable(deps.os, path, nodeBootMode(node, firmware), context.log);
+  for (const entry of mirrored ?? []) context.log(`boot entry ${entry.label}: ${entry.path}`);
+  if (mirrored !== undefined && mirrored.length > 0) return null;
+  if (mirrored === undefined && isUefi && (await tellEntries(deps, path, params, context))) return null;
   const { root_uuid: root } = params;
   if (root === undefined || root === null || root === '0x00000000') return null;
   if (isUefi && (await useImagesLoader(deps, path, params, context))) return null;

@@ -25,6 +25,7 @@ export const LOG_SOURCES: readonly LogSource[] = [
   { name: 'lsblk-full', command: ['lsblk', '--all', '--bytes', '--output-all', '--pairs'] },
   { name: 'lshw', command: ['lshw', '-quiet', '-json'] },
   { name: 'mdstat', file: '/proc/mdstat' },
+  { name: 'mdadm', command: ['mdadm', '--detail', '--scan', '--verbose', '--verbose'] },
   { name: 'mount', command: ['mount'] },
   { name: 'multipath', command: ['multipath', '-ll'] },
   { name: 'parted', command: ['parted', '-s', '-l'] },

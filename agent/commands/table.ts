@@ -11,6 +11,7 @@ import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
 import { LOG_COMMANDS } from './logs.ts';
 import { POLL_COMMANDS } from './poll.ts';
 import { POWER_COMMANDS } from './power.ts';
+import { RAID_STEPS } from './raid-steps.ts';
 
 async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandContext): Promise<null> {
   // The docs of the field say "true wipes special file systems"; IPA's code has it the other way round.
@@ -34,6 +35,7 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
     run: (deps, { node }, context) => runEraseMetadata(deps, node, context),
   },
   ...FIRMWARE_STEPS,
+  ...RAID_STEPS,
   ...BURN_IN_STEPS,
   {
     step: 'write_image',

@@ -12,7 +12,8 @@ async function nodeWithHints(deps: AgentDeps): Promise<Node | undefined> {
   const node = deps.node.current;
   if (rootDeviceHints(node)) return node;
   const fresh = await deps.refreshNode();
-  return fresh ?? node;
+  // A lookup tells less of a node than a step does.
+  return fresh ? { ...node, ...fresh } : node;
 }
 
 /**

@@ -63,7 +63,7 @@ async function replaceEntry(os: AgentOs, disk: string, number: string, label: st
 }
 
 /** An EFI system partition as firmware names it. `suffix` tells apart entries for the same loader on several disks. */
-type BootPlace = { disk: string; number: string; suffix: string };
+export type BootPlace = { disk: string; number: string; suffix: string };
 
 /**
  * Makes UEFI boot entries for the boot loaders on a FAT file system, one for each place where firmware finds it; the first loader and
@@ -71,7 +71,7 @@ type BootPlace = { disk: string; number: string; suffix: string };
  * @param device of the file system, which is mounted for reading
  * @returns the entries that were made, in that order; none when there is no loader that we know
  */
-async function makeEntries(
+export async function makeEntries(
   os: AgentOs,
   device: string,
   places: readonly BootPlace[],

@@ -164,6 +164,7 @@ const KEYS: Readonly<Record<string, HintKey>> = {
   name: { values: ({ disk, names }) => names ?? [disk.name], test: textHint },
   hctl: { values: ({ disk, hctls }) => hctls ?? [disk.hctl], test: textHint },
   by_path: { values: ({ disk, byPaths }) => byPaths ?? [disk.by_path], test: textHint },
+  volume_name: { values: ({ volumeName }) => [volumeName ?? null], test: textHint },
   tran: { values: ({ disk }) => [disk.tran], test: textHint },
 };
 

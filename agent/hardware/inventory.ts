@@ -6,7 +6,9 @@ import { type Bmc, NO_BMC } from './bmc.ts';
 import { describeMemory, describeSystem, findDmi } from './dmi.ts';
 import { listDisks, readStorage } from './disks.ts';
 import { describeInterfaces, macOfBootInterface } from './interfaces.ts';
+import { assembleArrays } from './md.ts';
 import { chooseRootDisk } from './root-disk.ts';
+import { mayHaveArrays, rootCandidates, rootVolume } from './root-volume.ts';
 
 /** Where the inventory's network part comes from. */
 export type NetworkSources = { interfaces: () => Promise<NetworkInterface[]>; bmc: () => Promise<Bmc> };
@@ -44,11 +46,13 @@ export async function collectInventory(
 }
 
 /**
- * The disk that an image goes to.
+ * The disk that an image goes to. Arrays are started where the node is said to have some.
  * @param node whose hints count; undefined for the choice without hints
  * @throws AgentError `DeviceNotFound` that lists the disks
  */
 export async function findRootDisk(os: AgentOs, node: Node | undefined): Promise<Disk> {
+  if (mayHaveArrays(node)) await assembleArrays(os);
   const { disks, others } = await readStorage(os);
-  return chooseRootDisk(node, disks, others);
+  const volume = rootVolume(node, disks);
+  return volume?.disk ?? chooseRootDisk(node, rootCandidates(node, disks), others);
 }

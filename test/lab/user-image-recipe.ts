@@ -40,6 +40,7 @@ const PACKAGES = [
   'iproute2',
   'initramfs-tools',
   'zstd',
+  'mdadm', // a root file system on software RAID
   'ca-certificates',
 ];
 
@@ -72,7 +73,9 @@ const FILES: readonly ImageFile[] = [
   { path: 'etc/initramfs-tools/conf.d/image', text: 'MODULES=list\nCOMPRESS=zstd\nRESUME=none\nFSTYPE=ext4\n' },
   {
     path: 'etc/initramfs-tools/modules',
-    text: ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'ext4', ''].join('\n'),
+    text: ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'nvme', 'ahci', 'sd_mod', 'ext4', 'md_mod', 'raid1', ''].join(
+      '\n',
+    ),
   },
   {
     path: 'etc/cloud/cloud.cfg.d/90-metal.cfg',

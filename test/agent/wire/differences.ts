@@ -25,9 +25,7 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'IPA documents none of its arguments; Ironic checks those of steps that a user names against it',
   },
   {
-    where: new RegExp(
-      `${STEPS}(erase_devices|erase_devices_express|delete_configuration|create_configuration|apply_configuration|burnin_gpu|inject_files|execute_bootc_install)$`,
-    ),
+    where: new RegExp(`${STEPS}(erase_devices|erase_devices_express|burnin_gpu|inject_files|execute_bootc_install)$`),
     what: ['missing'],
     why: 'steps that this agent does not have: Ironic asks for those that are in the list',
   },

@@ -1,0 +1,22 @@
+import type { Element } from '../../builder/element/element.ts';
+
+export const element: Element = {
+  name: 'software-raid',
+  summary: 'Arrays of the kernel’s own (md): the program that makes and stops them, and the modules that run them',
+  needs: ['base'],
+  packages: [
+    {
+      name: 'mdadm',
+      reason: 'makes, stops and reads arrays',
+      // Not its rules for udev: they would start every array that a disk brings, and hold the disk.
+      only: ['usr/sbin/mdadm'],
+    },
+  ],
+  scripts: { mdadm: 'writes its configuration for an installed system; here arrays are named by the agent' },
+  modules: {
+    'disks: software RAID': {
+      reason: 'arrays of each level',
+      names: ['md_mod', 'raid0', 'raid1', 'raid10', 'raid456'],
+    },
+  },
+};

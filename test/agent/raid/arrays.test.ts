@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+
+import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
+import { assembleArrays } from '../../../agent/hardware/md.ts';
+import { rootCandidates, rootVolume } from '../../../agent/hardware/root-volume.ts';
+import { readStorage } from '../../../agent/hardware/disks.ts';
+import { listArrays, type MdArray } from '../../../agent/raid/arrays.ts';
+import { chooseDisks } from '../../../agent/raid/choose-disks.ts';
+import type { LogicalDisk } from '../../../agent/raid/config.ts';
+import { membersOf } from '../../../agent/raid/create.ts';
+import { fatesOf, readSkipList } from '../../../agent/raid/skip-list.ts';
+import { fakeOs, fakeRun, memoryFiles } from '../../fakes/agent-os.ts';
+import { fixture, machineOs } from '../../fakes/machine.ts';
+
+const SERVER = 'rack-server-12-disks';
+const server = parseLsblk(fixture(SERVER, 'lsblk.json'));
+
+// What mdadm 4.4 prints of an array and of one of its members.
+const DETAIL = `MD_LEVEL=raid1
+MD_DEVICES=2
+MD_METADATA=1.2
+MD_UUID=4e9d5eb4:f0d04d3e:7c1a5d2f:7f9e8a11
+MD_DEVNAME=root
+MD_NAME=any:root
+MD_DEVICE_dev_sdi1_ROLE=0
+MD_DEVICE_dev_sdi1_DEV=/dev/sdi1
+MD_DEVICE_dev_sdj1_ROLE=1
+MD_DEVICE_dev_sdj1_DEV=/dev/sdj1
+`;
+
+describe('arrays that are there', () => {
+  const files = memoryFiles({
+    '/sys/block/sdi/size': '1',
+    '/sys/block/md127/slaves/sdj1/size': '1',
+    '/sys/block/md127/slaves/sdi1/size': '1',
+    '/sys/block/md9/size': '0',
+  });
+
+  test('are known by their members and the disks under these, with their names; what was stopped is none', async () => {
+    const run = fakeRun({ 'mdadm --detail --export /dev/md127': DETAIL });
+    expect(await listArrays(fakeOs({ run, files }), server)).toEqual([
+      { device: '/dev/md127', name: 'root', members: ['/dev/sdi1', '/dev/sdj1'], disks: ['/dev/sdi', '/dev/sdj'] },
+    ]);
+  });
+
+  test('and do not run have the names that their members say', async () => {
+    const run = fakeRun({
+      'mdadm --detail --export /dev/md127': 'MD_LEVEL=inactive\n',
+      'mdadm --examine --export /dev/sdi1': 'MD_LEVEL=raid1\nMD_NAME=rack-1:data\n',
+    });
+    expect((await listArrays(fakeOs({ run, files }), server))[0]?.name).toBe('data');
+  });
+
+  test('have the members that mdadm lists', () => {
+    expect(membersOf(DETAIL)).toEqual(['/dev/sdi1', '/dev/sdj1']);
+  });
+
+  test('are started reading only; a ramdisk without mdadm says how to get it', async () => {
+    const start = '/sys/module/md_mod/parameters/start_ro';
+    const md = memoryFiles({ [start]: '0' });
+    await assembleArrays(fakeOs({ run: fakeRun({ 'mdadm --assemble --scan': '' }), files: md }));
+    expect(md.all.get(start)).toBe('1');
+    await expect(assembleArrays(fakeOs())).rejects.toMatchObject({
+      type: 'SoftwareRAIDError',
+      details: 'cannot do software RAID: mdadm is not in this ramdisk; build it with the element software-raid',
+    });
+  });
+});
+
+describe('what skip_block_devices keeps', () => {
+  const array = (device: string, name: string, disks: string[]): MdArray => ({
+    device,
+    name,
+    disks,
+    members: disks.map((disk) => `${disk}1`),
+  });
+  const arrays = [
+    array('/dev/md0', 'root', ['/dev/sda', '/dev/sdb']),
+    array('/dev/md1', 'data', ['/dev/sda', '/dev/sdb']),
+    array('/dev/md2', 'esp', ['/dev/sda', '/dev/sdb']),
+    array('/dev/md3', 'other', ['/dev/sdc', '/dev/sdd']),
+  ];
+  const fates = (names: string[], disks: string[]) =>
+    fatesOf(arrays, { names: new Set(names), disks: new Set(disks) }).map(
+      ({ array: { name }, fate }) => `${name}: ${fate}`,
+    );
+
+  test('is nothing, an array with its neighbours’ places and its mirror of the ESP, or all on a disk', () => {
+    expect(fates([], [])).toEqual(['root: delete', 'data: delete', 'esp: delete', 'other: delete']);
+    expect(fates(['data'], [])).toEqual(['root: wipe', 'data: keep', 'esp: keep', 'other: delete']);
+    expect(fates([], ['/dev/sdc'])).toEqual(['root: delete', 'data: delete', 'esp: delete', 'other: keep']);
+    expect(fates(['data'], ['/dev/sdb'])).toEqual(['root: keep', 'data: keep', 'esp: keep', 'other: delete']);
+  });
+
+  test('is read apart: names of arrays, and hints for disks', async () => {
+    const { disks } = await readStorage(machineOs('qemu-q35'));
+    const skip_block_devices = [{ volume_name: 'data' }, { name: '/dev/vda' }];
+    const list = readSkipList({ uuid: 'u', properties: { skip_block_devices } }, disks);
+    expect([...list.names]).toEqual(['data']);
+    expect([...list.disks]).toEqual(['/dev/vda']);
+    expect(() => readSkipList({ uuid: 'u', properties: { skip_block_devices: 'sda' } }, disks)).toThrow(/no list/);
+  });
+});
+
+describe('the disks of an array', () => {
+  const wanted = (physicalDisks: LogicalDisk['physicalDisks']): LogicalDisk[] => [
+    { index: 0, level: '1', sizeGib: 'MAX', volumeName: 'root', isRootVolume: false, physicalDisks },
+  ];
+
+  test('are one for each hint, in the order of the hints, none twice; all of them without hints', async () => {
+    const { disks } = await readStorage(machineOs('qemu-q35'));
+    const names = (hints: LogicalDisk['physicalDisks']) => chooseDisks(wanted(hints), disks)[0]?.disks;
+    expect(names([{ name: '/dev/vda' }, { name: '/dev/sda' }])).toEqual(['/dev/vda', '/dev/sda']);
+    expect(new Set(names([{ size: '>= 1' }, { size: '>= 1' }])).size).toBe(2);
+    expect(names(undefined)).toHaveLength(3);
+    const work = () => chooseDisks(wanted([{ name: '/dev/vda' }, { name: '/dev/vda' }]), disks);
+    expect(work).toThrow(
+      /none is left for {"name":"\/dev\/vda"} of logical disk 1\..*\/dev\/vda: it is in this array already/,
+    );
+  });
+});
+
+describe('the root volume', () => {
+  const raid = (root: boolean | undefined, volume_name = 'root') => ({
+    logical_disks: [{ controller: 'software', volume_name, ...(root !== undefined && { is_root_volume: root }) }],
+  });
+  const disk = (name: string, more: object = {}) => ({
+    disk: { name },
+    kind: 'disk',
+    below: [],
+    ...more,
+  });
+  const disks = [
+    disk('/dev/sda'),
+    disk('/dev/sdb'),
+    disk('/dev/sdc'),
+    disk('/dev/md127', {
+      kind: 'array',
+      volumeName: 'root',
+      below: [{ kname: 'sda1' }, { kname: 'sda' }, { kname: 'sdb' }],
+    }),
+  ] as unknown as Parameters<typeof rootCandidates>[1];
+  const volume = (node: object) => rootVolume({ uuid: 'u', ...node }, disks)?.disk.name;
+  const names = (node: object) => rootCandidates({ uuid: 'u', ...node }, disks).map(({ disk: { name } }) => name);
+
+  test('is the array that raid_config says, whatever its size', () => {
+    expect(volume({ raid_config: raid(true) })).toBe('/dev/md127');
+    expect(volume({ raid_config: raid(undefined) })).toBeUndefined();
+    expect(volume({})).toBeUndefined();
+  });
+
+  test('that is gone is an error, unless hints say what else will do', () => {
+    expect(() => volume({ raid_config: raid(true, 'old') })).toThrow(/the array "old".*\/dev\/md127 \(root\)/);
+    const properties = { root_device: { name: '/dev/sdc' } };
+    expect(volume({ raid_config: raid(true, 'old'), properties })).toBeUndefined();
+  });
+
+  test('is never a disk that an array stands on, or an array that is said to be none', () => {
+    expect(names({})).toEqual(['/dev/sdc', '/dev/md127']);
+    expect(names({ raid_config: raid(false) })).toEqual(['/dev/sdc']);
+  });
+});
