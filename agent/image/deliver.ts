@@ -41,7 +41,7 @@ async function resolveChecksum(
   return readChecksum(found, isMd5Allowed);
 }
 
-type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> & {
+type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal' | 'verify'> & {
   request: ImageRequest;
   options: DeliveryOptions;
   os: OpenOptions['os'] & Pick<WriteImageJob, 'filter'>;

@@ -8,7 +8,7 @@ import type { Medium } from './medium.ts';
  * How much of what was written is read back before the disk can boot: nothing, some hundred places spread over data and zeros, or
  * every byte. The two ends of the image, where its partition tables are, are always read back.
  */
-const VERIFY_LEVELS = ['none', 'sample', 'full'] as const;
+export const VERIFY_LEVELS = ['none', 'sample', 'full'] as const;
 export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
 
 /**

@@ -9,6 +9,7 @@ import { AgentError } from '../api/errors.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
 import { rereadPartitions, withDevice } from '../disk/partitions.ts';
 import { type DeliveredImage, deliverImage, outlineDelivery } from '../image/deliver.ts';
+import { readVerifyLevel } from '../image/verify.ts';
 import type { AgentOs } from '../os/door.ts';
 import { systemOs } from '../os/system.ts';
 import { EXIT_CODES, WRITE_IMAGE_DETAILS, WRITE_IMAGE_OPTIONS } from './options.ts';
@@ -75,6 +76,7 @@ async function write(job: Job): Promise<number> {
         ...wanted,
         os,
         device,
+        verify: readVerifyLevel(values.verify),
         wipe: async () => {
           trace.isTouched = true;
           await wipeMetadata(os, device);
@@ -89,7 +91,7 @@ async function write(job: Job): Promise<number> {
   }
   const seconds = (os.clock.monotonic() - start) / 1000;
   const { isVerified, ...written } = image;
-  const result = { device: target.path, ...written, verified: isVerified, seconds };
+  const result = { device: target.path, ...written, verified: isVerified, readBack: image.verified, seconds };
   stdout.write(values.json ? `${JSON.stringify(result)}\n` : writtenText(target, written, isVerified, seconds));
   return EXIT_CODES.written;
 }

@@ -1,4 +1,5 @@
 import type { OptionTable } from '../../cli/options.ts';
+import { VERIFY_LEVELS } from '../image/verify.ts';
 
 /** The command line of `ingot-agent write-image`. */
 export const WRITE_IMAGE_OPTIONS = {
@@ -11,7 +12,13 @@ export const WRITE_IMAGE_OPTIONS = {
   format: {
     type: 'string',
     placeholder: 'FORMAT',
-    help: 'raw or qcow2; the file decides unless said, and is refused if it is another',
+    help: 'raw or qcow2, whatever it is packed in; the file decides unless said, and is refused if it is another',
+  },
+  verify: {
+    type: 'string',
+    placeholder: 'LEVEL',
+    choices: VERIFY_LEVELS,
+    help: 'how much of what was written is read back before the disk can boot; sample unless said',
   },
   'dry-run': { type: 'boolean', help: 'say what would be written where, and what speaks against it; write nothing' },
   ca: { type: 'string', placeholder: 'FILE', help: 'authorities for HTTPS servers (PEM), instead of the usual ones' },

@@ -41,11 +41,12 @@ export function planText(
 
 /** The last word to people. */
 export function writtenText(target: Target, image: WrittenImage, isVerified: boolean, seconds: number): string {
-  const { fileBytes, imageBytes, checksum } = image;
+  const { fileBytes, imageBytes, checksum, verified, zeros } = image;
   const proof = `${checksum.algorithm}:${checksum.hex}`;
   return [
     `${isVerified ? 'written and verified' : 'written, NOT verified'}: ${target.path}`,
     `  ${formatOf(image)}, ${formatBytes(fileBytes)} for a disk of ${formatBytes(imageBytes)}, in ${formatSeconds(seconds)}`,
+    `  read back: ${verified.level}, ${formatBytes(verified.bytes)}${zeros === undefined ? '' : `; zeros by ${zeros}`}`,
     `  ${proof}${isVerified ? '' : ' (what the file hashed to; nobody said what it should)'}`,
     '',
   ].join('\n');

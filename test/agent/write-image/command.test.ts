@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import { writeImageCommand } from '../../../agent/write-image/command.ts';
+import { showFailure } from '../../../cli/program.ts';
 import { systemStart } from '../../../system/run.ts';
 import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
 import { type ImageServer, type ServerBehaviour, startImageServer } from '../../fakes/image-server.ts';
@@ -54,7 +56,21 @@ function start(args: readonly string[], env: Record<string, string> = {}): Runni
   });
   return { child, ended, said: () => stderr };
 }
-const run = (args: readonly string[], env?: Record<string, string>) => start(args, env).ended;
+
+/** The same without a process of its own, which takes a second or more to start. */
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  const said = { stdout: '', stderr: '' };
+  const stream = (name: keyof typeof said) =>
+    ({ write: (text: string) => (said[name] += text), on: () => undefined }) as unknown as NodeJS.WriteStream;
+  const [stdout, stderr] = [stream('stdout'), stream('stderr')];
+  const program = { argv: args, stdout, stderr, signal: new AbortController().signal };
+  const code = await writeImageCommand
+    .run(program)
+    .catch((error: unknown) => showFailure(error, stderr, args.includes('--json')));
+  vi.unstubAllEnvs();
+  return { code, ...said };
+}
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -78,13 +94,13 @@ describe('ingot-agent write-image writes', () => {
     });
     const url = await serve(() => ({ content: file }));
     const before = await stat(disk.path);
-    const { code, stdout, stderr } = await run([url, disk.path, '--checksum', sha256(file)]);
+    const { code, stdout, stderr } = await start([url, disk.path, '--checksum', sha256(file)]).ended;
     expect(stderr).toContain('write image');
     expect({ code, stdout }).toEqual({
       code: 0,
       stdout: expect.stringMatching(
         new RegExp(
-          `^written and verified: ${disk.path}\n  qcow2, .* for a disk of 16.8 MB, in .* s\n  sha256:${sha256(file)}\n$`,
+          `^written and verified: ${disk.path}\n  qcow2, .* for a disk of 16.8 MB, in .* s\n  read back: sample, .*\n  sha256:${sha256(file)}\n$`,
         ),
       ) as unknown,
     });
@@ -110,8 +126,12 @@ describe('ingot-agent write-image writes', () => {
       verified: true,
     });
     expect(both.code).toBe(0);
-    const listed = await run([url, disk.path, '--checksum', `sha256:${url.replace('image.raw', 'SUMS')}`]);
-    expect(listed).toMatchObject({ code: 0, stdout: expect.stringContaining('written and verified') as unknown });
+    const sums = `sha256:${url.replace('image.raw', 'SUMS')}`;
+    const listed = await run([url, disk.path, '--checksum', sums, '--verify', 'full']);
+    expect(listed).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/read back: full, 1[4-6]\.\d MB/) as unknown,
+    });
   });
 
   test('unverified only when that was said, and then it says so', async () => {
