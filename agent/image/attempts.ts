@@ -5,6 +5,8 @@ import { ImageChanged } from './source.ts';
 /** One try to write the image. */
 export type Attempt = {
   url: string;
+  /** The sources after it. */
+  spares: readonly string[];
   /** The bytes that came last time were wrong: no cache on the way may answer from what it has. */
   isFresh: boolean;
 };
@@ -70,9 +72,9 @@ export async function tryEach<T>(
   say: Say,
 ): Promise<T> {
   const failures: AgentError[] = [];
-  for (const url of urls) {
+  for (const [index, url] of urls.entries()) {
     try {
-      return await untilItHolds({ url, isFresh: false }, work, say);
+      return await untilItHolds({ url, spares: urls.slice(index + 1), isFresh: false }, work, say);
     } catch (error) {
       if (!isOfTheSource(error)) throw error;
       failures.push(error);
@@ -84,7 +86,7 @@ export async function tryEach<T>(
   if (urls.length !== 1 || url === undefined || first?.type !== 'ImageChecksumError') throw allFailed(failures);
   say('start again', first.details);
   try {
-    return await untilItHolds({ url, isFresh: true }, work, say);
+    return await untilItHolds({ url, spares: [], isFresh: true }, work, say);
   } catch (error) {
     throw error instanceof AgentError && error.type === first.type ? explainSecond(first, error) : error;
   }

@@ -1,3 +1,4 @@
+import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
 import type { BlockDevice } from '../os/door.ts';
 import { type Attempt, tryEach } from './attempts.ts';
@@ -6,6 +7,7 @@ import { findChecksum } from './checksum-file.ts';
 import type { HttpOptions } from './http-request.ts';
 import { fetchSmallFile, isFetchable, type OpenedImage, openImage, type OpenOptions } from './open.ts';
 import type { ImageRequest } from './request.ts';
+import { withSpares } from './spares.ts';
 import { type ImageOutline, outlineImage } from './plan.ts';
 import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 
@@ -72,12 +74,25 @@ function agreedFormat(wanted: string | undefined, { format }: OpenedImage): stri
 
 /** An opened source with what holds for its bytes. The caller closes it. */
 async function openAgreed(
-  url: string,
+  { url, spares }: Pick<Attempt, 'url' | 'spares'>,
   open: OpenOptions,
   wanted: { checksum: Checksum | undefined; format: string | undefined },
   signal: AbortSignal,
+  say: (why: string) => void = () => undefined,
 ) {
-  const source = await openImage(url, open, signal);
+  const left = [...spares];
+  const openNext = async (): Promise<OpenedImage | undefined> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      try {
+        return await openImage(next, open, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        say(reasonOf(error));
+      }
+    }
+    return undefined;
+  };
+  const source = withSpares(await openImage(url, open, signal), openNext, say);
   try {
     return {
       source,
@@ -100,7 +115,8 @@ async function deliverOnce(
   const open = openOptions(delivery);
   const http = { ...open.http, isFresh: attempt.isFresh };
   const wanted = { checksum, format: request.diskFormat };
-  const agreed = await openAgreed(attempt.url, { ...open, http }, wanted, signal).catch((error: unknown) => {
+  const say = (message: string) => delivery.progress({ phase: 'next source', message });
+  const agreed = await openAgreed(attempt, { ...open, http }, wanted, signal, say).catch((error: unknown) => {
     if (!(error instanceof AgentError)) throw error;
     const note = isTouched ? `${device.path} has no partition table` : `${device.path} was not touched`;
     throw new AgentError(error.type, `${error.details}; ${note}`, { cause: error });
@@ -146,8 +162,8 @@ export async function outlineDelivery(
   const { request, options, signal, device } = delivery;
   const open = openOptions(delivery);
   const checksum = await resolveChecksum(request, options.isMd5Allowed, open, signal);
-  const outline = async ({ url }: Attempt) => {
-    const agreed = await openAgreed(url, open, { checksum, format: request.diskFormat }, signal);
+  const outline = async (attempt: Attempt) => {
+    const agreed = await openAgreed(attempt, open, { checksum, format: request.diskFormat }, signal);
     const { source } = agreed;
     try {
       const { permittedFormats } = options;

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 
 import { AgentError } from '../api/errors.ts';
 import type { AgentOs, RegularFile } from '../os/door.ts';
-import { HEAD_BYTES, ImageChanged, type ImageSource, pickRanges, groupRanges } from './source.ts';
+import { HEAD_BYTES, ImageChanged, type OpenSource, pickRanges, groupRanges } from './source.ts';
 
 const CHUNK_BYTES = 512 * 1024;
 
@@ -54,7 +54,7 @@ export async function openFileSource(
   url: string,
   os: Pick<AgentOs, 'openFile'>,
   folders: readonly string[],
-): Promise<ImageSource & { close: () => Promise<void> }> {
+): Promise<OpenSource> {
   const file = await os.openFile(pathOf(url));
   try {
     checkFolder(file, folders);
@@ -68,6 +68,7 @@ export async function openFileSource(
       head,
       hasRanges: true,
       stream: (signal) => readBytes(file, version, 0, sizeBytes, signal),
+      streamFrom: (position, signal) => readBytes(file, version, position, sizeBytes, signal),
       read: async function* (ranges, signal) {
         for (const group of groupRanges(ranges)) {
           const end = group.position + group.length;

@@ -12,6 +12,8 @@ export type HttpAnswer = {
   sizeBytes: number | undefined;
   etag: string | undefined;
   lastModified: string | undefined;
+  /** SHA-256 of the whole file, hexadecimal, where the server says it. */
+  sha256: string | undefined;
   body: AsyncIterable<Uint8Array> & { destroy: () => unknown };
 };
 
@@ -59,6 +61,24 @@ function readContentRange(headers: Headers): { start: number; end: number; sizeB
 }
 
 /**
+ * Headers that say the SHA-256 of the whole file, whatever part of it is sent. Content-Digest is that of the part, and Digest (RFC 3230)
+ * is so often enough.
+ */
+const DIGEST_HEADERS: readonly (readonly [name: string, form: RegExp, encoding: 'base64' | 'hex'])[] = [
+  ['repr-digest', /(?:^|,)\s*sha-256=:([a-z0-9+/]{43}=):/i, 'base64'], // RFC 9530
+  ['x-checksum-sha256', /^([0-9a-f]{64})$/i, 'hex'], // Artifactory
+  ['docker-content-digest', /^sha256:([0-9a-f]{64})$/i, 'hex'],
+];
+
+function readSha256(headers: Headers): string | undefined {
+  for (const [name, form, encoding] of DIGEST_HEADERS) {
+    const text = form.exec(headerOf(headers, name)?.trim() ?? '')?.[1];
+    if (text !== undefined) return Buffer.from(text, encoding).toString('hex');
+  }
+  return undefined;
+}
+
+/**
  * What an answer says of the file.
  * @param path of the URL that answered
  * @throws HttpFailure for an answer that has no file, or not as it is
@@ -66,7 +86,12 @@ function readContentRange(headers: Headers): { start: number; end: number; sizeB
 export function readAnswer(status: number, headers: Headers, body: HttpAnswer['body'], path: string): HttpAnswer {
   if (status !== 200 && status !== 206) throw statusFailure(status, headerOf(headers, 'retry-after'));
   checkEncoding(headers, path);
-  const common = { etag: headerOf(headers, 'etag'), lastModified: headerOf(headers, 'last-modified'), body };
+  const common = {
+    etag: headerOf(headers, 'etag'),
+    lastModified: headerOf(headers, 'last-modified'),
+    sha256: readSha256(headers),
+    body,
+  };
   if (status === 206) return { ...common, ...readContentRange(headers), isPartial: true };
   const sizeBytes = wholeNumber(headerOf(headers, 'content-length'));
   return { ...common, start: 0, end: sizeBytes, isPartial: false, sizeBytes };

@@ -8,7 +8,7 @@ import { ImageChanged } from './source.ts';
 /** A server that wants to be left alone for longer than this is given up. */
 const LONGEST_WAIT_MS = 5 * 60_000;
 
-type Identity = Pick<HttpAnswer, 'etag' | 'lastModified' | 'sizeBytes'>;
+type Identity = Pick<HttpAnswer, 'etag' | 'lastModified' | 'sizeBytes' | 'sha256'>;
 
 /** One file on one server, over all requests for it. */
 export type Link = {
@@ -40,6 +40,7 @@ function checkIdentity(link: Link, answer: HttpAnswer): void {
     etag: before?.etag ?? answer.etag,
     lastModified: before?.lastModified ?? answer.lastModified,
     sizeBytes: before?.sizeBytes ?? answer.sizeBytes,
+    sha256: before?.sha256 ?? answer.sha256,
   };
 }
 

@@ -3,7 +3,7 @@ import type { HttpAnswer } from './http-answer.ts';
 import { HttpFailure } from './http-failure.ts';
 import { type Begun, get, type Link, waitOrGiveUp } from './http-link.ts';
 import { createHttpClient, type HttpOptions } from './http-request.ts';
-import { groupRanges, HEAD_BYTES, type ImageSource, pickRanges } from './source.ts';
+import { groupRanges, HEAD_BYTES, type OpenSource, pickRanges } from './source.ts';
 
 /** Something came: the next failure is the first again. Less than this is a server that gives a few bytes and breaks. */
 const PROGRESS_BYTES = 64 * 1024;
@@ -130,7 +130,7 @@ export async function openHttpSource(
   options: HttpOptions,
   clock: Clock,
   signal: AbortSignal,
-): Promise<ImageSource & { close: () => Promise<void> }> {
+): Promise<OpenSource> {
   const client = createHttpClient(url, options);
   const link: Link = { client, options, clock, identity: undefined, hasRanges: true, begun: undefined };
   try {
@@ -141,7 +141,9 @@ export async function openHttpSource(
       sizeBytes: link.identity?.sizeBytes,
       head,
       hasRanges,
+      sha256: link.identity?.sha256,
       stream: (signal) => streamOf(link, head, signal),
+      streamFrom: (position, signal) => resilientStream(link, position, undefined, signal),
       read: async function* (ranges, signal) {
         // Without Range there is one group: a pass over the file that is left after its last range.
         for (const group of groupRanges(ranges, hasRanges ? undefined : Number.POSITIVE_INFINITY)) {

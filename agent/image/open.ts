@@ -5,7 +5,7 @@ import type { HttpOptions } from './http-request.ts';
 import { openHttpSource } from './http-source.ts';
 import { isOciUrl, parseBlobUrl } from './oci-reference.ts';
 import { findOciImage, withLogin } from './oci-registry.ts';
-import { type ImageSource, readAll } from './source.ts';
+import { type OpenSource, readAll } from './source.ts';
 
 /** What sources of images need to know and to have. */
 export type OpenOptions = {
@@ -17,8 +17,7 @@ export type OpenOptions = {
   architecture?: string | undefined;
 };
 
-export type OpenedImage = ImageSource & {
-  close: () => Promise<void>;
+export type OpenedImage = OpenSource & {
   /** What the address itself says that the file hashes to. */
   checksum?: Checksum;
   /** What a registry says of it. */
@@ -28,6 +27,10 @@ export type OpenedImage = ImageSource & {
 /** Whether a text is the address of a file rather than the content of one. */
 export function isFetchable(text: string): boolean {
   return /^(?:https?|file):\/\//i.test(text);
+}
+
+function digestOf(checksum: Checksum): Pick<OpenedImage, 'checksum' | 'sha256'> {
+  return { checksum, ...(checksum.algorithm === 'sha256' && { sha256: checksum.hex }) };
 }
 
 /**
@@ -41,12 +44,12 @@ export async function openImage(url: string, options: OpenOptions, signal: Abort
   if (isOciUrl(url)) {
     const image = await findOciImage(url, http, os.clock, architecture, signal);
     const source = await openHttpSource(image.url, image.http, os.clock, signal);
-    return { ...source, checksum: image.checksum, format: image.format };
+    return { ...source, ...digestOf(image.checksum), format: image.format };
   }
   const blob = parseBlobUrl(url);
   if (!blob) return openHttpSource(url, http, os.clock, signal);
   const source = await openHttpSource(url, withLogin(blob.repository, http, os.clock), os.clock, signal);
-  return { ...source, checksum: blob.digest };
+  return { ...source, ...digestOf(blob.digest) };
 }
 
 /**

@@ -24,6 +24,15 @@ export type ImageSource = {
   read: (ranges: readonly SourceRange[], signal: AbortSignal) => AsyncIterable<Uint8Array>;
 };
 
+/** A source that can be closed, and left in the middle for another of the same file. */
+export type OpenSource = ImageSource & {
+  /** As `stream`, from a position in the file on. */
+  streamFrom: (position: number, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+  /** What the server, or the address itself, says that the whole file hashes to. */
+  sha256?: string | undefined;
+  close: () => Promise<void>;
+};
+
 /**
  * A small file as a whole.
  * @throws AgentError `ImageDownloadError` when it is longer than `mostBytes`

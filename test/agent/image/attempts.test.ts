@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { AgentError } from '../../../agent/api/errors.ts';
@@ -105,6 +106,76 @@ describe('several sources of one image', () => {
     const error = await failureOf(deliver(urls, { ...disk.device, write }, { checksum }));
     expect(error.type).toBe('BlockDeviceError');
     expect(servers[1]?.requests).toEqual([]);
+  });
+});
+
+describe('a source that breaks off for good in the middle', () => {
+  const reprDigest = (bytes: Buffer) => ({
+    'repr-digest': `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`,
+  });
+  const broken = (index: number) => (index === 0 ? {} : index === 1 ? { dropAfter: 5 * MIB } : { status: 404 });
+
+  test.each<[string, Partial<ServerBehaviour>, string]>([
+    ['Repr-Digest', { headers: reprDigest(image) }, '/disk.raw'],
+    ['Artifactory’s header', { headers: { 'x-checksum-sha256': checksum } }, '/disk.raw'],
+    ['its address in a registry', {}, `/v2/lab/disk/blobs/sha256:${checksum}`],
+  ])('is gone on with at the same byte where the next is the same file for certain: %s', async (_, same, path) => {
+    const urls = [await serve((index) => ({ ...same, ...broken(index) })), await serve(() => same)];
+    const written = await deliver(
+      urls.map((url) => new URL(path, url).href),
+      disk.device,
+      { checksum },
+    );
+    expect(await isWritten()).toBe(true);
+    expect(written.wiped).toBe(1);
+    expect(servers[1]?.requests.map((line) => line.split(' ')[2])).toEqual(['bytes=0-65535', `bytes=${5 * MIB}-`]);
+    expect(written.progress.some(({ phase }) => phase === 'next source')).toBe(true);
+  });
+
+  test.each<[string, Partial<ServerBehaviour>, Partial<ServerBehaviour>]>([
+    ['the same ETag, name and size', {}, {}],
+    ['a digest of one alone', { headers: reprDigest(image) }, {}],
+    [
+      'a digest of a part',
+      { headers: { 'content-digest': 'sha-256=:x:' } },
+      { headers: { 'content-digest': 'sha-256=:x:' } },
+    ],
+    ['different digests', { headers: reprDigest(stale) }, { headers: reprDigest(image) }],
+  ])('is begun anew with the next where that is not certain: %s', async (_, first, second) => {
+    const urls = [await serve((index) => ({ ...first, ...broken(index) })), await serve(() => second)];
+    const written = await deliver(urls, disk.device, { checksum });
+    expect(await isWritten()).toBe(true);
+    expect(written.wiped).toBe(2);
+    expect(servers[1]?.requests.at(-1)).toContain('whole');
+  });
+
+  test('wherever sources break, what is written is the image or the disk has no partition table', async () => {
+    const source = fc.record({ dropAfter: fc.nat(image.length), isSaid: fc.boolean(), withoutRange: fc.boolean() });
+    let good = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(source, { minLength: 1, maxLength: 3 }), async (list) => {
+        servers = [];
+        const urls: string[] = [];
+        for (const { dropAfter, isSaid, withoutRange } of list)
+          urls.push(
+            await serve((index) => ({
+              withoutRange,
+              ...(isSaid && { headers: reprDigest(image) }),
+              ...(index > 0 && { dropAfter: Math.round(dropAfter / index) }),
+            })),
+          );
+        const result = await deliver(urls, disk.device, { checksum }, { retries: 1 }).catch(
+          (reason: unknown) => reason,
+        );
+        const isGood = !(result instanceof Error);
+        if (isGood) good++;
+        expect(isGood ? await isWritten() : await isCleared()).toBe(true);
+        for (const server of servers) await server.close();
+        servers = [];
+      }),
+      { numRuns: 12 },
+    );
+    expect(good).toBeGreaterThan(0);
   });
 });
 
