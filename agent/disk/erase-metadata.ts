@@ -8,7 +8,7 @@ import { partOf } from '../hardware/paths.ts';
 import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
 import { examineDisks } from './examine.ts';
-import { guardOptions, type GuardSettings, refuseGuarded } from './guard.ts';
+import { guardOptions, type GuardSettings, leftAlone, refuseGuarded } from './guard.ts';
 import { rereadPartitions, withDevice } from './partitions.ts';
 import { readTable } from './tables.ts';
 
@@ -135,6 +135,11 @@ export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Opt
       const name = isDisk(block) ? block.kname : block.pkname;
       const disk = disks.find(({ kname }) => kname === name);
       if (disk === undefined) throw new Error('it is no disk of this machine');
+      const left = leftAlone(disk, guardOptions(options.guard, skipped));
+      if (left !== undefined) {
+        options.log(`metadata of ${path} is left alone: ${left.text}`);
+        continue;
+      }
       refuseGuarded(disk, guardOptions(options.guard, skipped));
       await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
       if (isDisk(block)) await rereadPartitions(os, path);

@@ -224,6 +224,11 @@ export function guardDisk(disk: ExaminedDisk, options: GuardOptions): GuardReaso
   }));
 }
 
+/** Why a disk is no business of a step that works on all disks; undefined where it is one. */
+export function leftAlone(disk: ExaminedDisk, options: GuardOptions): GuardReason | undefined {
+  return guardDisk(disk, options).find(({ verdict }) => verdict === 'leave');
+}
+
 /**
  * Refuses to change a disk that is guarded.
  * @throws AgentError `ProtectedDeviceError` with all that it was saved for

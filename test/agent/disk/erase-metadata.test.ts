@@ -4,7 +4,7 @@ import { eraseDevicesMetadata, metadataTargets, wipeMetadata } from '../../../ag
 import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
 import type { AgentOs } from '../../../agent/os/door.ts';
 import { systemRun } from '../../../system/run.ts';
-import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
+import { type DiskFile, makeDiskFile, sparseFile } from '../../fakes/disk-file.ts';
 import { fixture, machineOs } from '../../fakes/machine.ts';
 
 const MIB = 1024 ** 2;
@@ -152,6 +152,32 @@ describe('erase_devices_metadata', () => {
       const kept = files.get('/dev/sda1');
       expect((await kept?.content())?.equals(kept?.before ?? Buffer.alloc(0))).toBe(true);
     }
+  });
+
+  test('wipes a disk with several paths once, and what the guard keeps not at all', async () => {
+    const wiped = async (machine: string, change: Partial<typeof guard> = {}) => {
+      const os = machineOs(machine, {
+        run: async () => ({ stdout: '', stderr: '', exitCode: 0 }),
+        openDevice: async (path) => {
+          const disk = await sparseFile(4 * MIB);
+          return { ...disk.device, path, close: disk.close };
+        },
+      });
+      const work = eraseDevicesMetadata(os, { uuid: 'u' }, { ...quiet, guard: { ...guard, ...change } });
+      const error = (await work.catch((reason: unknown) => reason)) as { details?: string } | undefined;
+      const names = os.calls.filter((call) => call.startsWith('wipefs')).map((call) => call.split('/').at(-1));
+      return { names, error: error?.details };
+    };
+    expect(await wiped('san-server')).toEqual({
+      names: ['dm-2', 'dm-1', 'sdh', 'sdg', 'sde', 'dm-0'],
+      error: undefined,
+    });
+    const idrac = await wiped('idrac-server');
+    expect(idrac.names).toEqual(['sda', 'nvme0n2', 'nvme0n1']);
+    // What the BMC plays is no failure; a card that may be a tenant's is one.
+    expect(idrac.error).toMatch(/^cannot change \/dev\/sdd: \/dev\/sdd is removable; [^;]*removable=false$/);
+    const all = await wiped('idrac-server', { guardRemovable: false });
+    expect(all).toEqual({ names: ['sdd', 'sda', 'nvme0n2', 'nvme0n1'], error: undefined });
   });
 
   test('goes on after a disk that fails, and names every one that did', async () => {
