@@ -43,9 +43,9 @@ function identity({ disk: { disk, paths, kname, nvme, volumeName, below } }: Sho
   ];
 }
 
-function contents({ disk: { family, contents: found } }: ShownDisk): string[] {
+function contents({ disk: { family, paths, kname: own, contents: found } }: ShownDisk): string[] {
   const named = family
-    .slice(1)
+    .filter(({ kname, fstype }) => (kname === own ? fstype !== null : !paths.includes(kname)))
     .map((block) => joined(`/dev/${block.kname}`, block.type, block.fstype, block.label && `"${block.label}"`));
   return [
     ...named.map((line) => `on it: ${line}`),

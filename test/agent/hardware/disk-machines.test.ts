@@ -34,7 +34,13 @@ const reasons = (disk: ExaminedDisk, options: Partial<GuardOptions> = {}) =>
   guardDisk(disk, { ...GUARD, ...options }).map(({ code, device }) => `${code} ${device}`);
 
 const MADE_UP = ['san-server', 'idrac-server', 'storage-node', 'rack-server-12-disks'];
-const RECORDED = ['qemu-q35-trixie', 'qemu-q35-numa', 'qemu-virt-aarch64', 'qemu-virt-loongarch64'];
+const RECORDED = [
+  'qemu-udev-at-work',
+  'qemu-q35-trixie',
+  'qemu-q35-numa',
+  'qemu-virt-aarch64',
+  'qemu-virt-loongarch64',
+];
 
 describe.each([...MADE_UP, ...RECORDED])('the disks of %s', (machine) => {
   test('have the types of the contract, each device is of one disk, and no path is a disk', async () => {
@@ -57,6 +63,59 @@ describe.each([...MADE_UP, ...RECORDED])('the disks of %s', (machine) => {
     const os = machineOs(machine);
     await readStorage(os);
     expect(os.calls.map((call) => call.split(' ')[0])).toEqual(['lsblk']);
+  });
+});
+
+describe('a machine of QEMU with disks of every kind, recorded while udev was at work', () => {
+  test('has one disk where two controllers lead to it, and keeps what it should', async () => {
+    const storage = await readStorage(machineOs('qemu-udev-at-work'));
+    const several = storage.disks.filter(({ paths }) => paths.length > 1).map(({ paths }) => paths);
+    expect(several).toEqual([
+      ['sda', 'sdd'],
+      ['sdc', 'sdh'],
+    ]);
+    expect(others(storage)).toEqual({ '/dev/sdd': 'double', '/dev/sdh': 'double', '/dev/sr0': 'optical' });
+    const shown = Object.fromEntries((await examined('qemu-udev-at-work')).map((disk) => [disk.kname, reasons(disk)]));
+    expect(Object.entries(shown).filter(([, found]) => found.length > 0)).toEqual([
+      ['sdf', ['read-only /dev/sdf']],
+      // On it is an OCFS2 signature that udev had read, too.
+      ['sde', ['shared-filesystem /dev/sde']],
+      ['sdj', ['removable /dev/sdj']],
+      ['sdk', ['virtual-media /dev/sdk', 'removable /dev/sdk']],
+      ['vda', ['held /dev/vda1']],
+    ]);
+  });
+
+  test('has what QEMU said of each', async () => {
+    const disks = await examined('qemu-udev-at-work');
+    expect(find(disks, 'sde').disk).toMatchObject({ logical_sectors: 4096, physical_sectors: 4096 });
+    expect(find(disks, 'sdb').disk).toMatchObject({
+      vendor: 'SEAGATE',
+      rotational: true,
+      wwn_with_extension: '0x5000c500c1a2b300',
+      by_path: '/dev/disk/by-path/pci-0000:00:03.0-scsi-0:0:2:0',
+    });
+    expect(find(disks, 'nvme0n2').nvme).toMatchObject({
+      namespaceId: 2,
+      controllers: ['/dev/nvme0', '/dev/nvme2'],
+      neighbours: ['/dev/nvme0n1'],
+    });
+    expect(find(disks, 'nvme1n1').nvme).toMatchObject({ controllers: ['/dev/nvme1'], neighbours: [] });
+    expect(find(disks, 'vda').limits.discardMaxBytes).toBeGreaterThan(0);
+  });
+
+  test('is looked at again once udev has seen every disk', async () => {
+    const os = machineOs('qemu-udev-at-work');
+    const files = {
+      ...os.files,
+      exists: async (path: string) => path === '/run/udev/control' || os.files.exists(path),
+    };
+    await readStorage({ ...os, files });
+    expect(os.calls.map((call) => call.split(' ')[0])).toEqual(['lsblk', 'udevadm', 'lsblk']);
+    // And while udev says that it is not done, before the first look.
+    os.calls.length = 0;
+    await readStorage({ ...os, files: { ...os.files, exists: async (path) => path === '/run/udev/queue' } });
+    expect(os.calls.map((call) => call.split(' ')[0])).toEqual(['udevadm', 'lsblk']);
   });
 });
 
