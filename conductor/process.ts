@@ -26,6 +26,7 @@ export type ConductorOptions = {
   kernelAppend: string;
   callbackTimeoutSeconds: number;
   heartbeatTimeoutSeconds: number;
+  cleanPriorities: Readonly<Record<string, number>>;
 };
 
 export type RunningConductor = { url: string; publicUrl: string; log: Log; stop: () => Promise<void> };
@@ -76,6 +77,8 @@ export async function startConductor(
     callbackTimeoutSeconds: options.callbackTimeoutSeconds,
     heartbeatTimeoutSeconds: options.heartbeatTimeoutSeconds,
     kernelAppend: options.kernelAppend,
+    cleanPriorities: options.cleanPriorities,
+    evidenceDirectory: join(options.stateDirectory, 'evidence'),
     logsDirectory: join(options.stateDirectory, 'logs'),
   };
   const driver = createDriver({

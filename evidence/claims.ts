@@ -1,5 +1,6 @@
 import { claimOf } from './methods.ts';
 import { CATEGORIES, type EraseRecord, type Verification } from './record.ts';
+import { patternAt, patternBase } from './pattern.ts';
 import { canary, samplePositions, samplesHash, wouldFind } from './samples.ts';
 
 /** Above this, what the samples must have held is not computed anew: that takes a second for each gigabyte. */
@@ -31,6 +32,12 @@ function samplesFaults(record: EraseRecord, verification: Verification): string[
   const reads = verification.read_sha256;
   if (expectation === 'zeros' && verification.wrong === 0 && reads !== samplesHash(seed, sampling, () => zeros))
     faults.push('its samples are said to be zeros, and their hash is of something else');
+  if (expectation === 'pattern' && verification.wrong === 0) {
+    const base = patternBase(seed);
+    const pass = Math.max(0, Number(record.settings['agent_erase_devices_iterations'] ?? 1) - 1);
+    const wanted = samplesHash(seed, sampling, (position) => patternAt(base, position, blockBytes, pass));
+    if (wanted !== reads) faults.push('its samples are said to be the pattern of its seed, and are not');
+  }
   if (verification.canaries && verification.canaries_sha256 === reads && verification.wrong === 0)
     faults.push('its samples are the canaries: nothing was erased');
   return faults;

@@ -34,6 +34,8 @@ export const LOG_SOURCES: readonly LogSource[] = [
   { name: 'meminfo', file: '/proc/meminfo' },
   { name: 'modules', file: '/proc/modules' },
   { name: 'partitions', file: '/proc/partitions' },
+  // agent/erase/chain.ts
+  { name: 'evidence.jsonl', file: '/run/ingot/evidence/records.jsonl' },
   { name: 'run/ingot/boot.log', command: tail('/run/ingot/boot.log') },
   { name: 'run/ingot/agent.log.1', command: tail('/run/ingot/agent.log.1') },
   { name: 'run/ingot/agent.log', command: tail('/run/ingot/agent.log') },

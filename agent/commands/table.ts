@@ -6,6 +6,7 @@ import { HARDWARE_MANAGER_VERSION, stepCommands } from '../engine/steps.ts';
 import { BURN_IN_STEPS } from './burn-in-steps.ts';
 import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
+import { ERASE_STEPS, guardFor } from './erase-steps.ts';
 import { FIRMWARE_STEPS } from './firmware-steps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
 import { LOG_COMMANDS } from './logs.ts';
@@ -14,10 +15,8 @@ import { POWER_COMMANDS } from './power.ts';
 import { RAID_STEPS } from './raid-steps.ts';
 
 async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandContext): Promise<null> {
-  // The docs of the field say "true wipes special file systems"; IPA's code has it the other way round.
-  const isForced = node.driver_internal_info?.['wipe_special_filesystems'] === true;
   await eraseDevicesMetadata(deps.os, node, {
-    guard: { ...deps.config, guardSpecialFilesystems: deps.config.guardSpecialFilesystems && !isForced },
+    guard: guardFor(deps, node),
     progress: (done, total, device) =>
       context.progress({ phase: 'erase metadata', done, total, unit: 'devices', message: device }),
     log: context.log,
@@ -34,6 +33,7 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
     abortable: true,
     run: (deps, { node }, context) => runEraseMetadata(deps, node, context),
   },
+  ...ERASE_STEPS,
   ...FIRMWARE_STEPS,
   ...RAID_STEPS,
   ...BURN_IN_STEPS,

@@ -57,6 +57,7 @@ export async function openBlockDevice(
       read: (buffer, position) => read(device, buffer, position),
       write: (buffer, position) => write(device, buffer, position),
       readBack: (buffer, position) => readBack(device, buffer, position),
+      isDirect: () => device.direct !== undefined,
       zero: (position, lengthBytes) => zero(device, position, lengthBytes),
       tryZeroing: (position, lengthBytes) => tryZeroing(device, position, lengthBytes),
       flush: () => flush(device),

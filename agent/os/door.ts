@@ -29,6 +29,8 @@ export type BlockDevice = {
   write: (buffer: Uint8Array, position: number) => Promise<void>;
   /** As `read`, past the kernel's page cache where that works: what the disk has, not what was meant to get there. */
   readBack: (buffer: Uint8Array, position: number) => Promise<void>;
+  /** Whether long writes and `readBack` go past the page cache at the moment. */
+  isDirect?: () => boolean;
   /** Makes a range read back as zeros, whatever was there, by the device's own means where it has them. */
   zero: (position: number, lengthBytes: number) => Promise<void>;
   /**

@@ -8,10 +8,11 @@ import type { Geometry } from './geometry.ts';
 import { createLimit } from './limit.ts';
 
 /**
- * Node has four threads for all files, and for the names of hosts. Disks get two of them: one that is slow or hangs must not stand
- * between the heartbeat and the name of the API, or between a command and its place in the history.
+ * Node has four threads for all files, and for the names of hosts, or as many as UV_THREADPOOL_SIZE says (in the ramdisk
+ * /etc/ingot/agent does). Disks get all but two of them: one that is slow or hangs must not stand between the heartbeat and the name of
+ * the API, or between a command and its place in the history.
  */
-const DISK_THREADS = 2;
+const DISK_THREADS = Math.max(2, (Number(process.env['UV_THREADPOOL_SIZE']) || 4) - 2);
 export const onDiskThread = createLimit(DISK_THREADS);
 
 /**

@@ -39,6 +39,16 @@ function checkPublicUrl(text: string): string {
   throw usageFailure(`cannot use --public-url ${text}: it is no http or https URL`);
 }
 
+function cleanPriorities(given: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const found = /^(\w+)=(\d+)$/.exec(text);
+      if (!found) throw usageFailure(`cannot use --clean-priority ${text}: it is no STEP=N`);
+      return [found[1] ?? '', Number(found[2])];
+    }),
+  );
+}
+
 export const conductorCommand = defineCommand({
   summary: 'Runs the conductor: keeps the nodes, serves their ramdisk, drives their BMCs.',
   usage: '[options]',
@@ -54,7 +64,7 @@ export const conductorCommand = defineCommand({
     'state-dir': {
       type: 'string',
       placeholder: 'DIR',
-      help: 'database and logs of ramdisks; ~/.local/state/ingot unless said',
+      help: 'database, evidence and logs of ramdisks; ~/.local/state/ingot unless said',
     },
     'http-root': { type: 'string', placeholder: 'DIR', help: 'folder with images, served under /images/' },
     'public-url': {
@@ -78,6 +88,12 @@ export const conductorCommand = defineCommand({
       type: 'integer',
       placeholder: 'SECONDS',
       help: 'agents report at 0.3 to 0.6 of it; 300 unless said',
+    },
+    'clean-priority': {
+      type: 'string',
+      placeholder: 'STEP=N',
+      multiple: true,
+      help: "priority of an automated clean step instead of the agent's; erase_devices=0 leaves it out",
     },
     json: { type: 'boolean', help: 'the line that says that it listens, as JSON' },
   },
@@ -107,6 +123,7 @@ export const conductorCommand = defineCommand({
         initramfs: await readable('deploy-ramdisk', values['deploy-ramdisk'], 'file'),
         kernelAppend: values['kernel-append'] ?? 'nomodeset console=tty0 console=ttyS0',
         callbackTimeoutSeconds: values['callback-timeout'] ?? 1800,
+        cleanPriorities: cleanPriorities(values['clean-priority'] ?? []),
         heartbeatTimeoutSeconds: values['heartbeat-timeout'] ?? 300,
       },
       systemOs,

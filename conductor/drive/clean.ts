@@ -13,7 +13,14 @@ export function cleanParts(deps: DriveDeps): FlowParts {
   return {
     chooseSteps: (node, offered) => {
       const asked = node.driver_internal_info.ingot_manual_clean_steps;
-      if (asked === undefined) return automatedSteps(offered.map((step) => ({ ...step, requires_ramdisk: true })));
+      if (asked === undefined)
+        return automatedSteps(
+          offered.map((step) => ({
+            ...step,
+            priority: deps.settings.cleanPriorities[step.step] ?? step.priority ?? 0,
+            requires_ramdisk: true,
+          })),
+        );
       const steps = manualSteps(asked, offered);
       if (typeof steps !== 'string') return steps;
       throw driveFailure('CLEAN_REQUEST', `the agent has no clean step ${steps}`, {
@@ -29,7 +36,7 @@ export function cleanParts(deps: DriveDeps): FlowParts {
       transition(deps, uuid, isManual ? 'manage' : 'done', {
         target_provision_state: null,
         clean_step: {},
-        info: FORGET_FLOW,
+        info: { ...FORGET_FLOW, ingot_evidence_nonce: undefined },
       });
     },
     restartsOnMismatch: (node) => node.driver_internal_info.ingot_manual_clean_steps === undefined,

@@ -16,6 +16,10 @@ export type DriveSettings = {
   heartbeatTimeoutSeconds: number;
   /** Kernel parameters for all nodes. */
   kernelAppend: string;
+  /** Priorities of clean steps instead of the agent's own, by step. */
+  cleanPriorities: Readonly<Record<string, number>>;
+  /** Folder for the evidence of erased disks. */
+  evidenceDirectory: string;
   /** Folder for the logs of failed ramdisks. */
   logsDirectory: string;
 };

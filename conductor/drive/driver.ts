@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 import type { Heartbeat } from '../../agent/api/ironic.ts';
 import { STATE_KINDS, type Verb, VERB_TARGETS } from '../states/table.ts';
 import type { FlowStep, JsonObject, NodeRecord, PowerTarget } from '../store/node.ts';
@@ -61,6 +63,9 @@ function checkRequest(node: NodeRecord, request: ProvisionRequest): void {
   }
 }
 
+/** Verbs that lead to a cleaning. */
+const CLEANING: ReadonlySet<string> = new Set(['clean', 'provide', 'deleted']);
+
 /** A new flow starts with a clean sheet. */
 function enterFlow(deps: DriveDeps, node: NodeRecord, request: ProvisionRequest): NodeRecord {
   const { target } = request;
@@ -73,6 +78,10 @@ function enterFlow(deps: DriveDeps, node: NodeRecord, request: ProvisionRequest)
     info: {
       ...FORGET_FLOW,
       ingot_agent_logs: undefined,
+      // The disk's last owner must not know it: it is chosen when he has lost it.
+      ...(CLEANING.has(target) && {
+        ingot_evidence_nonce: node.driver_internal_info.ingot_evidence_nonce ?? randomUUID(),
+      }),
       ...(target === 'clean' && { ingot_manual_clean_steps: request.clean_steps }),
       ...(target === 'active' || target === 'rebuild' ? { is_whole_disk_image: true } : {}),
     },

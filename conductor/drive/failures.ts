@@ -30,6 +30,10 @@ export const driveFailure = defineFailures({
     message: (detail) => `cannot understand the agent: ${detail}`,
     hint: 'check that ramdisk and conductor fit together',
   },
+  EVIDENCE: {
+    message: (detail) => `cannot take the disks for erased: the agent's evidence is not valid: ${detail}`,
+    hint: 'its records are in the archive of logs, evidence.jsonl',
+  },
   STEP_FAILED: { message: (detail) => `cannot finish ${detail}` },
   STEP_LOST: {
     message: (detail) =>

@@ -3,6 +3,7 @@ import type { FlowStep, JsonObject, NodeRecord } from '../store/node.ts';
 import { nodeParams, succeeded, withAgent } from './agent-use.ts';
 import { commandErrorText } from './agent-client.ts';
 import type { DriveDeps } from './deps.ts';
+import { keepEvidence } from './evidence.ts';
 import { driveFailure } from './failures.ts';
 import { type InfoChange, setInfo, transition } from './node-change.ts';
 import { bootRamdisk } from './power.ts';
@@ -182,6 +183,7 @@ export function createFlowRunner(
         transition(deps, uuid, 'resume');
         return runFrom(uuid, Math.max(index, 0), signal);
       case 'done':
+        await keepEvidence(deps, node, (commands.at(-1)?.command_result as JsonObject | null)?.[`${name}_result`]);
         deps.progress.delete(uuid);
         transition(deps, uuid, 'resume');
         return current?.reboot_requested === true ? reboot(uuid, signal) : runFrom(uuid, index + 1, signal);

@@ -57,6 +57,10 @@ export type InternalInfo = {
   ingot_inventory_received?: boolean;
   /** Heartbeats in a row after which the agent could not be reached. */
   ingot_unreachable?: number;
+  /** What has to stand in the evidence of the next erase; stays until a cleaning has succeeded, so that one that was cut off goes on. */
+  ingot_evidence_nonce?: string;
+  /** Where the evidence of the last erase was put. */
+  ingot_evidence?: string;
   /** Where the agent's logs were put after a failure. */
   ingot_agent_logs?: string;
 } & JsonObject;

@@ -58,6 +58,7 @@ export async function startTestConductor(change: Partial<ConductorOptions> = {})
     kernelAppend: 'console=ttyS0',
     callbackTimeoutSeconds: 30,
     heartbeatTimeoutSeconds: 300,
+    cleanPriorities: {},
     ...change,
   };
   const start = (port: number) =>

@@ -143,7 +143,7 @@ describe('the tables of commands and steps', () => {
     );
     // What Ironic runs of its own accord; everything else is only there to be asked for.
     const automatic = lists.map((steps) => steps?.filter((step) => !step.endsWith(' 0')));
-    expect(automatic).toEqual([['erase_devices_metadata 99'], [], []]);
+    expect(automatic).toEqual([['erase_devices_metadata 99', 'erase_devices 10'], [], []]);
     const [clean, deploy, service] = lists;
     expect(clean).toEqual(expect.arrayContaining(['erase_pstore 0', 'clean_uefi_nvram 0', 'burnin_disk 0']));
     expect(deploy).toEqual(expect.arrayContaining(['erase_devices_metadata 0', 'clean_uefi_nvram 0', 'write_image 0']));

@@ -68,6 +68,11 @@ export type ConductorProcess = {
   kill: () => Promise<void>;
 };
 
+/** Gigabytes overwritten twice under emulation are hours; who means to erase says so. */
+function withoutFullErase(args: readonly string[]): readonly string[] {
+  return args.includes('--clean-priority') ? args : ['--clean-priority', 'erase_devices=0', ...args];
+}
+
 /**
  * Starts `ingot conductor` and waits for the line that says that it listens.
  * @param log its standard error goes there
@@ -77,7 +82,12 @@ export async function startConductor(
   options: { start: Start; log: string; signal: AbortSignal },
 ): Promise<ConductorProcess> {
   const log = await open(options.log, 'a');
-  const owned = ownedCommand(process.execPath, [programPath('ingot'), 'conductor', ...args, '--json']);
+  const owned = ownedCommand(process.execPath, [
+    programPath('ingot'),
+    'conductor',
+    ...withoutFullErase(args),
+    '--json',
+  ]);
   const child = options.start(owned.file, owned.args, { stdio: ['ignore', 'pipe', log.fd] });
   await log.close();
   const gone = new Promise<void>((resolve) => {

@@ -1,0 +1,164 @@
+import { reasonOf } from '../../system/failure.ts';
+import type { Envelope, EraseRecord } from '../../evidence/record.ts';
+import type { Node } from '../api/command.ts';
+import { AgentError } from '../api/errors.ts';
+import { type ExaminedDisk, examineDevice, examineDisks } from '../disk/examine.ts';
+import { guardDisk, guardOptions, type GuardOptions, type GuardReason, type GuardSettings } from '../disk/guard.ts';
+import { readStorage } from '../hardware/disks.ts';
+import { skippedDisks } from '../hardware/skip-list.ts';
+import type { AgentOs } from '../os/door.ts';
+import type { Abilities } from './abilities.ts';
+import type { EvidenceChain } from './chain.ts';
+import { eraseDisk } from './erase-disk.ts';
+import { type EraseStep, type Plan, planDisk } from './plan.ts';
+import { createProgress } from './progress.ts';
+import { readAbilities } from './read-abilities.ts';
+import { type EraseRequest, readSettings } from './settings.ts';
+
+export type EraseOptions = {
+  step: EraseStep;
+  args: Readonly<Record<string, unknown>>;
+  guard: GuardSettings;
+  chain: EvidenceChain;
+  machine: Omit<EraseRecord['node'], 'uuid'>;
+  signal: AbortSignal;
+  progress: (share: number, message: string) => void;
+  log: (message: string) => void;
+};
+
+/** What the step says of each disk: its evidence, its plan alone, or why it was left as it is. */
+type DiskResult = Envelope | { plan: Plan } | { left: string };
+
+type Target = { disk: ExaminedDisk; abilities: Abilities; plan: Plan };
+
+function raidMember({ family }: ExaminedDisk): { kname: string; isStarted: boolean } | undefined {
+  const member = family.find(({ fstype }) => fstype === 'linux_raid_member');
+  if (member === undefined) return undefined;
+  return { kname: member.kname, isStarted: family.some(({ type }) => type.includes('raid')) };
+}
+
+/** Nobody would erase what is on it: it is no disk of its own, and the array is none as long as it is not started. */
+function sleepingMember(disk: ExaminedDisk): string | undefined {
+  const member = raidMember(disk);
+  if (member === undefined || member.isStarted) return undefined;
+  return `/dev/${member.kname} is a member of a software RAID that is not started (run delete_configuration first, or start the array)`;
+}
+
+/** IPA's rules where they are not the guard's: members of an array are left, for the array is a disk of its own. */
+function whyLeft(disk: ExaminedDisk, reasons: readonly GuardReason[], request: EraseRequest): string | undefined {
+  const left = reasons.find(({ verdict }) => verdict === 'leave');
+  if (left) return left.text;
+  const member = raidMember(disk);
+  if (member?.isStarted) return `/dev/${member.kname} is a member of a software RAID, which is erased as a whole`;
+  const readOnly = reasons.find(({ code }) => code === 'read-only');
+  return readOnly && request.settings.agent_erase_skip_read_only ? readOnly.text : undefined;
+}
+
+function refusalOf(reasons: readonly GuardReason[]): string | undefined {
+  if (reasons.length === 0) return undefined;
+  return reasons.map(({ text, remedy }) => `${text} (${remedy})`).join('; ');
+}
+
+const pathOf = (disk: ExaminedDisk): string => disk.disk.name;
+
+async function look(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
+  const storage = await readStorage(os);
+  const guard = guardOptions(options.guard, skippedDisks(node, storage.disks));
+  const targets: Target[] = [];
+  const results: Record<string, DiskResult> = {};
+  const refused: string[] = [];
+  for (const disk of await examineDisks(os, storage)) {
+    const reasons = guardDisk(disk, guard);
+    const left = whyLeft(disk, reasons, request);
+    if (left !== undefined) {
+      options.log(`${pathOf(disk)} is left alone: ${left}`);
+      results[pathOf(disk)] = { left };
+      continue;
+    }
+    const abilities = await readAbilities(os, disk);
+    const psid = request.psids[disk.disk.serial ?? ''];
+    const plan = planDisk({ disk, abilities, settings: request.settings, psid }, options.step);
+    const guarded = refusalOf(reasons) ?? sleepingMember(disk);
+    const why = guarded ?? plan.refusal;
+    if (guarded !== undefined) results[pathOf(disk)] = { left: guarded };
+    else targets.push({ disk, abilities, plan });
+    if (why !== undefined) refused.push(`cannot erase ${pathOf(disk)}: ${why}`);
+  }
+  return { targets, results, refused, guard };
+}
+
+/** Whatever was mounted, plugged in or begun since the plan was made. */
+async function guardAgain(os: AgentOs, { disk }: Target, guard: GuardOptions): Promise<void> {
+  const now = await examineDevice(os, pathOf(disk));
+  if (now === undefined) throw new Error('it is gone');
+  if (now.disk.serial !== disk.disk.serial || now.disk.size !== disk.disk.size)
+    throw new Error('it is another disk now');
+  const why = refusalOf(guardDisk(now, guard));
+  if (why !== undefined) throw new Error(why);
+}
+
+async function inParallel<T>(items: readonly T[], count: number, work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const lane = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(count, items.length) }, lane));
+}
+
+/**
+ * Erases all disks that nothing speaks for keeping, side by side, and proves it. All are tried; those that failed are named together.
+ * @returns by path: the signed evidence, or why the disk was left alone; with `dry_run` the plans alone
+ * @throws AgentError `BlockDeviceEraseError`; evidence of failures and successes is then in the archive of logs
+ */
+export async function eraseDevices(
+  os: AgentOs,
+  node: Node,
+  options: EraseOptions,
+): Promise<Record<string, DiskResult>> {
+  const request = readSettings(node, options.args);
+  const { targets, results, refused, guard } = await look(os, node, request, options);
+  for (const { disk, plan } of targets)
+    options.log(
+      `${pathOf(disk)}: ${plan.methods.map(({ method, minutes, reason }) => `${method} (${minutes ?? '?'} min: ${reason})`).join(', then ') || plan.refusal}; left out: ${plan.excluded.map(({ method, why }) => `${method}: ${why}`).join('; ')}`,
+    );
+  if (request.dryRun)
+    return { ...results, ...Object.fromEntries(targets.map(({ disk, plan }) => [pathOf(disk), { plan }])) };
+  const bootId = (await os.files.read('/proc/sys/kernel/random/boot_id'))?.trim() ?? null;
+  const failures = [...refused];
+  const able = targets.filter(({ plan }) => plan.refusal === undefined);
+  const progress = createProgress(
+    able.map(({ disk }) => disk.kname),
+    os.clock,
+    options.progress,
+  );
+  await inParallel(able, request.settings.disk_erasure_concurrency, async (target) => {
+    const { disk, abilities, plan } = target;
+    try {
+      await guardAgain(os, target, guard);
+      options.signal.throwIfAborted();
+      const record = await eraseDisk({
+        os,
+        disk,
+        abilities,
+        plan,
+        settings: request.settings,
+        psid: request.psids[disk.disk.serial ?? ''],
+        nonce: request.nonce,
+        step: options.step,
+        node: { uuid: node.uuid, ...options.machine },
+        bootId,
+        signal: options.signal,
+        progress: (share, what) => progress.set(disk.kname, share, what),
+        log: options.log,
+      });
+      results[pathOf(disk)] = await options.chain.append(record);
+      if (record.result === 'failed') failures.push(`cannot erase ${pathOf(disk)}: ${record.failure}`);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      failures.push(`cannot erase ${pathOf(disk)}: ${reasonOf(error)}`);
+    }
+    progress.set(disk.kname, 1, 'done');
+  });
+  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', failures.join('; '));
+  return results;
+}

@@ -1,0 +1,238 @@
+import { createHmac, randomBytes } from 'node:crypto';
+
+import { reasonOf } from '../../system/failure.ts';
+import { claimOf, type MethodName } from '../../evidence/methods.ts';
+import type { Attempt, Category, EraseRecord, Verification } from '../../evidence/record.ts';
+import { AGENT_VERSION } from '../api/version.ts';
+import type { ExaminedDisk } from '../disk/examine.ts';
+import { withDevice } from '../disk/partitions.ts';
+import type { AgentOs } from '../os/door.ts';
+import type { Abilities } from './abilities.ts';
+import { findInterrupted } from './overwrite.ts';
+import { PERFORMERS, type PerformContext } from './perform.ts';
+import { settleAta } from './perform-ata.ts';
+import { settleNvme } from './perform-nvme.ts';
+import type { EraseStep, Plan } from './plan.ts';
+import { createRecorder } from './recorder.ts';
+import type { EraseSettings } from './settings.ts';
+import { verifyDisk, verifyEnds, writeCanaries } from './verify.ts';
+
+export type EraseJob = {
+  os: AgentOs;
+  disk: ExaminedDisk;
+  abilities: Abilities;
+  settings: EraseSettings;
+  psid: string | undefined;
+  nonce: string | null;
+  step: EraseStep;
+  plan: Plan;
+  node: EraseRecord['node'];
+  bootId: string | null;
+  signal: AbortSignal;
+  progress: (share: number, what: string) => void;
+  log: (message: string) => void;
+};
+
+type Tried = { attempt: Attempt; verification: Verification | null };
+
+/**
+ * With a nonce the seed follows from it, so that after a power cut the same pattern is written on; it is as little known to the disk's
+ * last owner as chance would be.
+ */
+function seedFor({ nonce, disk, step }: EraseJob): string {
+  if (nonce === null) return randomBytes(32).toString('hex');
+  const { serial, wwn, name, size } = disk.disk;
+  return createHmac('sha256', nonce)
+    .update(`${step} ${serial ?? wwn ?? name} ${size}`)
+    .digest('hex');
+}
+
+const time = (os: AgentOs): string => new Date(os.clock.now()).toISOString();
+
+/** Canaries of an overwrite that is continued were written before it was interrupted: its note says so. */
+async function prepare(
+  context: PerformContext,
+  method: MethodName,
+): Promise<{ canaries: boolean; why: string | undefined }> {
+  if (method === 'metadata') return { canaries: false, why: undefined };
+  const { os, disk, seed, settings } = context;
+  try {
+    return await withDevice(os, disk.disk.name, 'write', async (device) => {
+      const isOurs = method.startsWith('overwrite');
+      const interrupted = isOurs ? await findInterrupted(context, device) : undefined;
+      if (interrupted !== undefined) return { canaries: interrupted.canaries, why: undefined };
+      await writeCanaries(device, seed, settings.verify_share);
+      return { canaries: true, why: undefined };
+    });
+  } catch (error) {
+    return { canaries: false, why: reasonOf(error) };
+  }
+}
+
+async function readBackAll(context: PerformContext, method: MethodName, canaries: boolean): Promise<Verification> {
+  const { os, disk, seed, settings, recorder } = context;
+  const expectation = claimOf(method)?.expects ?? 'zeros';
+  // What the cache has is not what the disk has; the kernel drops it here even where reads go past it anyway.
+  await recorder.run('blockdev', ['--flushbufs', disk.disk.name]).catch(() => undefined);
+  return withDevice(os, disk.disk.name, 'read', async (device) => {
+    if (device.sizeBytes !== disk.disk.size)
+      throw new Error(
+        `the disk has ${device.sizeBytes} bytes now, and had ${disk.disk.size} before: it is another one`,
+      );
+    if (expectation === 'ends-zero') return verifyEnds(device, seed);
+    const pass = Math.max(0, settings.agent_erase_devices_iterations - 1);
+    return verifyDisk(device, { expectation, seed, pass, share: settings.verify_share, canaries });
+  });
+}
+
+function faultOf(verification: Verification, why: string | undefined): string | null {
+  const [first] = verification.wrong_at;
+  if (verification.wrong > 0)
+    return `the disk says that it is done, but ${verification.wrong} of ${verification.samples} samples are not as they have to be, the first at byte ${first?.position}: ${first?.why}`;
+  if (verification.expectation === 'changed' && !verification.canaries)
+    return `nothing can be proved: canaries could not be written before (${why ?? 'no reason'})`;
+  return null;
+}
+
+function unwritableFault(written: Attempt['written']): string | null {
+  const [first] = written?.unwritable ?? [];
+  if (first === undefined) return null;
+  return `${written?.unwritable.length} places do not take writes, the first at byte ${first.position}: destroy the disk`;
+}
+
+/** The disk must still be the one that the plan was made for. */
+async function checkIdentity({ os, disk }: EraseJob): Promise<void> {
+  const serial = async (path: string) => (await os.files.read(path))?.trim();
+  const now = await serial(`/sys/class/block/${disk.kname}/device/serial`);
+  if (now && disk.disk.serial && !disk.serials.includes(now) && disk.nvme?.serial?.trim() !== now)
+    throw new Error(
+      `/dev/${disk.kname} has the serial number ${now} now, and had ${disk.disk.serial}: it is another disk`,
+    );
+}
+
+async function tryMethod(job: EraseJob, method: MethodName, seed: string): Promise<Tried> {
+  const { os } = job;
+  const recorder = createRecorder(os, job.psid === undefined ? [] : [job.psid]);
+  const context: PerformContext = { ...job, seed, recorder, canaries: false };
+  const started = time(os);
+  let gaps: Attempt['gaps'] = [];
+  let written: Attempt['written'] = null;
+  let verification: Verification | null = null;
+  let why: string | null = null;
+  try {
+    await checkIdentity(job);
+    gaps = [...(await settleNvme(context)), ...(await settleAta(context))];
+    const prepared = await prepare(context, method);
+    if (prepared.why !== undefined) job.log(`${job.disk.disk.name}: no canaries: ${prepared.why}`);
+    const performed = await PERFORMERS[method]({ ...context, canaries: prepared.canaries });
+    gaps = [...gaps, ...performed.gaps];
+    written = performed.written;
+    verification = await readBackAll(context, method, prepared.canaries);
+    why = unwritableFault(written) ?? faultOf(verification, prepared.why);
+  } catch (error) {
+    job.signal.throwIfAborted();
+    why = reasonOf(error);
+  }
+  return {
+    attempt: {
+      method,
+      category: claimOf(method)?.category ?? 'none',
+      started_at: started,
+      ended_at: time(os),
+      outcome: why === null ? 'done' : 'failed',
+      why: why === null ? null : why.slice(0, 2000).toWellFormed(),
+      commands: recorder.commands,
+      written,
+      gaps,
+    },
+    verification,
+  };
+}
+
+/** Sectors that the host does not see were not overwritten by it, and may not have been by the device. */
+function claim({ abilities }: EraseJob, method: string): { category: Category; category_why: string } {
+  const { category = 'none', why = '' } = claimOf(method) ?? {};
+  if (!abilities.hasHiddenSectors || !/overwrite-|security-erase/.test(method) || method.startsWith('ata-sanitize'))
+    return { category, category_why: why };
+  return {
+    category: 'none',
+    category_why: `sectors are hidden from the host: HPA ${abilities.hidden.hpa}; DCO ${abilities.hidden.dco}`,
+  };
+}
+
+/** Everything of a disk's abilities that evidence shows: the device's words, and what they were taken for. */
+function abilitiesForEvidence({ abilities, disk }: EraseJob): EraseRecord['capabilities'] {
+  const { nvme, ata, scsi, missing } = abilities;
+  return JSON.parse(
+    JSON.stringify({
+      nvme: nvme ?? null,
+      nvme_namespace: disk.nvme ?? null,
+      ata: ata ?? null,
+      scsi_sanitize: scsi ?? null,
+      missing_tools: missing,
+      limits: disk.limits,
+    }),
+  ) as EraseRecord['capabilities'];
+}
+
+function describeDisk({ disk: { disk, nvme } }: EraseJob, firmware: string | null): EraseRecord['disk'] {
+  return {
+    path: disk.name,
+    model: disk.model,
+    serial: disk.serial,
+    wwn: disk.wwn,
+    vendor: disk.vendor,
+    firmware: nvme?.firmware ?? firmware,
+    transport: disk.tran,
+    by_path: disk.by_path,
+    size_bytes: disk.size,
+    logical_sector_bytes: disk.logical_sectors ?? 512,
+    physical_sector_bytes: disk.physical_sectors,
+    rotational: disk.rotational,
+  };
+}
+
+/**
+ * Carries out a disk's plan: one method after the other until one has been proved. Failures are in the record, never thrown.
+ * @throws only the signal's reason
+ */
+export async function eraseDisk(job: EraseJob): Promise<Omit<EraseRecord, 'sequence' | 'previous'>> {
+  const { os, plan, disk, nonce, step, settings, node, abilities } = job;
+  const started = time(os);
+  const seed = seedFor(job);
+  const firmware = (await os.files.read(`/sys/class/block/${disk.kname}/device/rev`))?.trim() ?? null;
+  const tried: Tried[] = [];
+  for (const { method } of plan.methods) {
+    const result = await tryMethod(job, method as MethodName, seed);
+    tried.push(result);
+    if (result.attempt.outcome === 'done') break;
+    const isLast = tried.length === plan.methods.length;
+    job.log(
+      `${disk.disk.name}: ${method} failed: ${result.attempt.why}${isLast ? '' : '; FALLING BACK to the next method of the plan'}`,
+    );
+  }
+  const last = tried.at(-1);
+  const isErased = last?.attempt.outcome === 'done';
+  const failure = isErased
+    ? null
+    : (plan.refusal ?? tried.map(({ attempt }) => `${attempt.method}: ${attempt.why}`).join('; '));
+  return {
+    format: 'ingot.erase/1',
+    step,
+    nonce,
+    node,
+    agent: { version: AGENT_VERSION, boot_id: job.bootId },
+    disk: describeDisk(job, firmware),
+    capabilities: abilitiesForEvidence(job),
+    hidden: abilities.hidden,
+    settings: { ...settings },
+    plan: { methods: plan.methods, excluded: plan.excluded },
+    started_at: started,
+    ended_at: time(os),
+    attempts: tried.map(({ attempt }) => attempt),
+    verification: last?.verification ?? null,
+    result: isErased ? 'erased' : 'failed',
+    failure,
+    ...(isErased ? claim(job, last.attempt.method) : { category: 'none', category_why: 'it was not erased' }),
+  };
+}

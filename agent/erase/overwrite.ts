@@ -1,0 +1,122 @@
+import type { Attempt } from '../../evidence/record.ts';
+import { AgentError } from '../api/errors.ts';
+import type { BlockDevice } from '../os/door.ts';
+import { type Journal, journalPosition, readJournal, writeJournal } from './journal.ts';
+import { passesOf } from './methods.ts';
+import type { PerformContext } from './perform.ts';
+import { verifyDisk } from './verify.ts';
+import { BLOCK_BYTES, writePass } from './write-pass.ts';
+
+/** What a power cut costs at most, milliseconds. */
+const JOURNAL_EVERY_MS = 10_000;
+/** Of an erase that is interrupted again and again the last ones are told. */
+const MOST_GAPS = 3;
+
+type Gaps = Attempt['gaps'];
+
+function toGaps(journal: Journal): Gaps {
+  return journal.gaps.map(([after, at, position]) => ({
+    interrupted_after: after,
+    resumed_at: at,
+    position,
+    how: 'the machine lost its power or was restarted; the note in the disk’s last sector said how far it was',
+  }));
+}
+
+/** @returns how far an earlier, interrupted erase of the same request has come, with this gap among its gaps */
+export async function findInterrupted(
+  { nonce, disk, os }: Pick<PerformContext, 'nonce' | 'disk' | 'os'>,
+  device: BlockDevice,
+): Promise<Journal | undefined> {
+  if (nonce === null) return undefined;
+  const journal = await readJournal(device, nonce, disk.disk.serial);
+  if (journal === undefined) return undefined;
+  const resumedAt = new Date(os.clock.now()).toISOString();
+  const gaps = [...journal.gaps, [journal.at, resumedAt, journal.position] as [string, string, number]];
+  return { ...journal, gaps: gaps.slice(-MOST_GAPS) };
+}
+
+/** Zeros or a pattern over the whole disk, as often as the operator wants it, from where an interrupted one was. */
+export async function overwriteDisk(
+  context: PerformContext,
+  device: BlockDevice,
+  start: Journal | undefined,
+): Promise<Pick<Attempt, 'written' | 'gaps'>> {
+  const { settings, seed, nonce, disk, os, signal, progress } = context;
+  const passes = passesOf(settings);
+  const serial = disk.disk.serial;
+  const now = () => new Date(os.clock.now()).toISOString();
+  const unwritable: { position: number; bytes: number }[] = [];
+  const journal: Journal = start ?? { pass: 0, position: 0, at: now(), canaries: context.canaries, gaps: [] };
+  const gaps = toGaps(journal);
+  let written = 0;
+  const end = nonce === null ? device.sizeBytes : journalPosition(device);
+  for (let pass = journal.pass; pass < passes.length; pass++) {
+    const kind = passes[pass] ?? 'zeros';
+    const begin = pass === journal.pass ? journal.position - (journal.position % BLOCK_BYTES) : 0;
+    let keptAt = os.clock.monotonic();
+    const keep = async (position: number): Promise<void> => {
+      if (nonce === null) return;
+      await device.flush();
+      await writeJournal(device, nonce, serial, { ...journal, pass, position, at: now() });
+      keptAt = os.clock.monotonic();
+    };
+    await keep(begin);
+    const bad = await writePass(device, {
+      kind,
+      pass,
+      seed,
+      from: begin,
+      to: end,
+      signal,
+      onPosition: async (position) => {
+        progress((pass + position / device.sizeBytes) / passes.length, `${kind} ${pass + 1}/${passes.length}`);
+        if (os.clock.monotonic() - keptAt >= JOURNAL_EVERY_MS) await keep(position);
+      },
+    });
+    unwritable.push(...bad);
+    await device.flush();
+    const isLast = pass === passes.length - 1;
+    if (kind === 'pattern' && !isLast) {
+      // A disk that has fewer sectors than it says, or keeps them elsewhere, shows it now: zeros all look alike.
+      const found = await verifyDisk(device, {
+        expectation: 'pattern',
+        seed,
+        pass,
+        share: 0,
+        canaries: false,
+        to: end,
+      });
+      if (found.wrong > 0)
+        throw new AgentError(
+          'BlockDeviceEraseError',
+          `cannot erase ${device.path}: ${found.wrong} of ${found.samples} samples do not read back as they were written: ${found.wrong_at[0]?.why ?? ''}`,
+        );
+    }
+    // The last sector, where the note was, comes last.
+    if (isLast && end < device.sizeBytes) {
+      const last = await writePass(device, {
+        kind,
+        pass,
+        seed,
+        from: end,
+        to: device.sizeBytes,
+        signal,
+        onPosition: async () => undefined,
+      });
+      unwritable.push(...last);
+      await device.flush();
+    }
+    written += device.sizeBytes - begin;
+  }
+  return {
+    written: {
+      passes: [...passes],
+      bytes: written,
+      direct: device.isDirect?.() ?? false,
+      block_bytes: BLOCK_BYTES,
+      unwritable,
+    },
+    gaps,
+  };
+}

@@ -1,0 +1,120 @@
+import { reasonOf } from '../../system/failure.ts';
+import type { ExaminedDisk } from '../disk/examine.ts';
+import type { AgentOs } from '../os/door.ts';
+import type { Abilities, AtaAbilities, NvmeAbilities, SanitizeKinds } from './abilities.ts';
+import { parseDco, parseHdparmIdentify, parseHpa } from './ata-words.ts';
+import { parseIdCtrl, parseSanitizeLog, SANITIZE_LOG } from './nvme-words.ts';
+
+const TIMEOUT_MS = 60_000;
+/** A disk that does not know a command answers with an error, which is an answer. */
+const ANY_CODE = Array.from({ length: 256 }, (_, code) => code);
+
+type Ask = (program: string, ...args: string[]) => Promise<string | undefined>;
+
+export function isMissing(error: unknown): boolean {
+  return /ENOENT/.test(reasonOf(error));
+}
+
+/** @returns a function that asks programs; undefined is "it would not say", and `missing` has programs that are not there */
+function asker(os: AgentOs, missing: Set<string>): Ask {
+  return async (program, ...args) => {
+    try {
+      return (await os.run(program, args, { timeoutMs: TIMEOUT_MS })).stdout;
+    } catch (error) {
+      if (isMissing(error)) missing.add(program);
+      return undefined;
+    }
+  };
+}
+
+/** As the device's log has it, in binary: the JSON of it has changed from one nvme-cli to the next. */
+export async function readSanitizeLog(os: AgentOs, controller: string): Promise<ReturnType<typeof parseSanitizeLog>> {
+  const args = [
+    'get-log',
+    controller,
+    `--log-id=${SANITIZE_LOG.id}`,
+    `--log-len=${SANITIZE_LOG.bytes}`,
+    '--raw-binary',
+  ];
+  return parseSanitizeLog(await os.runBytes('nvme', args, { timeoutMs: TIMEOUT_MS }));
+}
+
+async function readNvme(os: AgentOs, disk: ExaminedDisk, ask: Ask): Promise<NvmeAbilities | undefined> {
+  const controller = disk.nvme?.controllers[0] ?? disk.disk.name.replace(/n\d+$/, '');
+  const identity = await ask('nvme', 'id-ctrl', controller, '-o', 'json');
+  if (identity === undefined) return undefined;
+  const abilities = parseIdCtrl(identity, controller);
+  const { sanitize } = abilities;
+  if (!sanitize.block && !sanitize.crypto && !sanitize.overwrite) return { ...abilities, sanitizeState: 'idle' };
+  try {
+    return { ...abilities, sanitizeState: (await readSanitizeLog(os, controller)).state };
+  } catch {
+    // Without its log nobody could tell when a sanitize is done, or whether it was.
+    return { ...abilities, sanitize: { block: false, crypto: false, overwrite: false }, sanitizeState: 'idle' };
+  }
+}
+
+async function readAta(ask: Ask, path: string): Promise<AtaAbilities | undefined> {
+  const identity = await ask('hdparm', '-I', path);
+  // A disk of another kind is answered with a page that has no model.
+  return identity === undefined || !/Model Number|ATA device/.test(identity)
+    ? undefined
+    : parseHdparmIdentify(identity);
+}
+
+/** SBC-4, 5.30: SANITIZE is 0x48, its service actions 1 overwrite, 2 block erase, 3 cryptographic erase. */
+const SCSI_ACTIONS = { overwrite: '0x48,0x1', block: '0x48,0x2', crypto: '0x48,0x3' } as const;
+
+async function readScsi(os: AgentOs, path: string, missing: Set<string>): Promise<SanitizeKinds | undefined> {
+  const has = async (action: string) => {
+    const { stdout } = await os.run('sg_opcodes', [`--opcode=${action}`, path], {
+      timeoutMs: TIMEOUT_MS,
+      okExitCodes: ANY_CODE,
+    });
+    return /Command (?:is )?supported [([]conforming/.test(stdout);
+  };
+  try {
+    return {
+      overwrite: await has(SCSI_ACTIONS.overwrite),
+      block: await has(SCSI_ACTIONS.block),
+      crypto: await has(SCSI_ACTIONS.crypto),
+    };
+  } catch (error) {
+    if (isMissing(error)) missing.add('sg_opcodes');
+    return undefined;
+  }
+}
+
+async function readHidden(ask: Ask, path: string): Promise<Pick<Abilities, 'hidden' | 'hasHiddenSectors'>> {
+  const limits = (await ask('hdparm', '-N', path)) ?? '';
+  const hpa = parseHpa(limits);
+  const visible = Number(/max sectors\s*=\s*\d+\/(\d+)/.exec(limits)?.[1] ?? Number.NaN);
+  const dco = parseDco((await ask('hdparm', '--dco-identify', path)) ?? '', visible);
+  return {
+    hidden: { hpa: hpa.text, dco: dco.text },
+    hasHiddenSectors: (hpa.hiddenSectors ?? 0) > 0 || (dco.hiddenSectors ?? 0) > 0,
+  };
+}
+
+const NOTHING_HIDDEN = { hidden: { hpa: 'not an ATA disk', dco: 'not an ATA disk' }, hasHiddenSectors: false };
+
+/** Asks a disk what it can do about erasing itself. Reads only; never fails: what does not answer has no abilities. */
+export async function readAbilities(os: AgentOs, disk: ExaminedDisk): Promise<Abilities> {
+  const missing = new Set<string>();
+  const ask = asker(os, missing);
+  const { name } = disk.disk;
+  const done = (found: Partial<Abilities>): Abilities => ({
+    nvme: undefined,
+    ata: undefined,
+    scsi: undefined,
+    ...NOTHING_HIDDEN,
+    ...found,
+    missing: [...missing].toSorted(),
+  });
+  if (disk.kind !== 'disk') return done({});
+  if (disk.kname.startsWith('nvme')) return done({ nvme: await readNvme(os, disk, ask) });
+  if (!disk.kname.startsWith('sd')) return done({});
+  const ata = await readAta(ask, name);
+  if (ata) return done({ ata, ...(await readHidden(ask, name)) });
+  return done({ scsi: await readScsi(os, name, missing) });
+}

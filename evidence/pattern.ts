@@ -1,0 +1,37 @@
+import { createCipheriv, createHash } from 'node:crypto';
+
+/** The random part repeats after so many bytes; each block of 512 begins with what says where it belongs. */
+export const PATTERN_BYTES = 1024 ** 2;
+const STAMPED_BYTES = 512;
+const MARK = 0x696e_676f; // "ingo"
+
+/** 1 MiB of random bytes: AES-256-CTR of zeros by the seed (32 bytes as hex). */
+export function patternBase(seed: string): Buffer {
+  const key = createHash('sha256').update(Buffer.from(seed, 'hex')).update('pattern').digest();
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(PATTERN_BYTES));
+}
+
+/**
+ * Makes a buffer what belongs at `position`, so that a disk which keeps it at another place, or has fewer sectors than it says, is
+ * found out.
+ * @param buffer has copies of the base in it, from a position that is a multiple of its length on
+ * @param position bytes, a multiple of 512
+ * @param pass counts from 0
+ */
+export function stamp(buffer: Buffer, position: number, pass: number): void {
+  for (let offset = 0; offset < buffer.length; offset += STAMPED_BYTES) {
+    const at = position + offset;
+    buffer.writeUInt32BE(pass, offset);
+    buffer.writeUInt32BE(Math.floor(at / 2 ** 32), offset + 4);
+    buffer.writeUInt32BE(at % 2 ** 32, offset + 8);
+    buffer.writeUInt32BE(MARK, offset + 12);
+  }
+}
+
+/** What stands at a place of the disk after a pass. @param length at most 1 MiB, not crossing a multiple of it */
+export function patternAt(base: Buffer, position: number, length: number, pass: number): Buffer {
+  const from = position % PATTERN_BYTES;
+  const block = Buffer.from(base.subarray(from, from + length));
+  stamp(block, position, pass);
+  return block;
+}
