@@ -157,7 +157,8 @@ export function recipeDigest(recipe: UserImageRecipe): string {
   return createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
 }
 
-async function describeForm(path: string): Promise<Omit<ImageForm, 'path'>> {
+/** Length and checksums of a file. */
+export async function describeForm(path: string): Promise<Omit<ImageForm, 'path'>> {
   const sha256 = createHash('sha256');
   const sha512 = createHash('sha512');
   for await (const piece of createReadStream(path, { highWaterMark: 4 * 2 ** 20 })) {

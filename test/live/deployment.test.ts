@@ -8,9 +8,11 @@ import { openHost } from '../../builder/host/system.ts';
 import { createProgress } from '../../cli/progress.ts';
 import { runDeployment } from '../lab/demo/deployment.ts';
 
+const GIB = 2 ** 30;
+
 // The demo's whole path with Ingot's own programs: build, boot, inspect, clean, deploy, reboot, SSH. With less memory than a
-// server ever had, and with a conductor that dies in the middle.
-test('a bare machine with 512 MiB comes up with its own operating system, although the conductor is killed while the image is written', async () => {
+// server ever had, an image forty times as large, and with a conductor that dies in the middle.
+test('a bare machine with 512 MiB comes up with its own operating system from an image of 20 GiB, although the conductor is killed while it is written', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ingot-deploy-'));
   const controller = new AbortController();
   try {
@@ -18,6 +20,7 @@ test('a bare machine with 512 MiB comes up with its own operating system, althou
       host: await openHost(),
       folder,
       memoryMiB: 512,
+      imageVirtualBytes: 20 * GIB,
       killConductorWhileWriting: true,
       mirror: [],
       progress: createProgress('lines', { write: (text) => process.stdout.write(text) }),
@@ -29,6 +32,7 @@ test('a bare machine with 512 MiB comes up with its own operating system, althou
       rootDisk: 'nvme0n1, serial LAB-NVME-2',
       conductorKilled: true,
       machineMemoryMiB: 512,
+      imageVirtualBytes: 20 * GIB,
     });
     expect(report.kernelBytes + report.initramfsBytes).toBeLessThanOrEqual(60e6);
     expect(report.powerOnToFirstHeartbeatSeconds).toBeGreaterThan(0);

@@ -21,7 +21,8 @@ import { createTimeline, type ObservedNode, POWER_ON } from './timeline.ts';
 
 const NODE = 'demo';
 const HOSTNAME = 'hello-from-metal';
-const DISK_GIB = 4;
+const GIB = 2 ** 30;
+const DISK_BYTES = 4 * GIB;
 /** The hint names the second disk, so that whoever takes the first one is found out. */
 const ROOT_DISK_SERIAL = 'LAB-NVME-2';
 const AGENT_PORT = 9999;
@@ -32,14 +33,15 @@ const CONSOLE_LINES = 25;
 /** What a console shows when nothing will ever come of this start. */
 const HOPELESS = /Kernel panic - not syncing.*|BdsDxe: No bootable option.*/;
 
-async function makeDisks(folder: string): Promise<MachineDisk[]> {
+/** The second one, to which the image goes, is larger than the image is. */
+async function makeDisks(folder: string, imageBytes: number): Promise<MachineDisk[]> {
   const disks: MachineDisk[] = [
     { path: join(folder, 'disk-1.raw'), kind: 'virtio', serial: 'LAB-VIRTIO-1' },
     { path: join(folder, 'disk-2.raw'), kind: 'nvme', serial: ROOT_DISK_SERIAL },
   ];
   for (const { path } of disks) {
     await writeFile(path, '');
-    await truncate(path, DISK_GIB * 2 ** 30);
+    await truncate(path, Math.max(DISK_BYTES, imageBytes + 2 * GIB));
   }
   return disks;
 }
@@ -57,7 +59,7 @@ async function makeMachine(lab: Lab, folder: string): Promise<Machine> {
     mac: `52:54:00:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`,
     memoryMiB: lab.memoryMiB,
     cpus: 2,
-    disks: await makeDisks(folder),
+    disks: await makeDisks(folder, lab.image.virtualBytes),
     forwards: [
       { host: lab.ports.agent, guest: AGENT_PORT },
       { host: lab.ports.ssh, guest: 22 },

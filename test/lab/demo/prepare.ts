@@ -10,6 +10,7 @@ import type { Acceleration } from '../../../machine/arguments.ts';
 import { machineFailure } from '../../../machine/failures.ts';
 import { freePorts } from '../../../machine/ports.ts';
 import type { Tools } from '../../../machine/tools.ts';
+import { growImage } from '../grown-image.ts';
 import { findPlatform } from '../platform.ts';
 import { labTools } from '../tools.ts';
 import { userImage, type UserImage } from '../user-image.ts';
@@ -23,6 +24,8 @@ export type DeploymentOptions = {
   memoryMiB: number;
   /** Kills the conductor (SIGKILL) while the image is written, and starts it anew. */
   killConductorWhileWriting?: boolean;
+  /** What the image is made to look like; its own 2 GiB unless said. The machine's disks are larger than that. */
+  imageVirtualBytes?: number;
   /** As `--mirror` of build-ramdisk; APT's own sources unless said. */
   mirror: readonly string[];
   /** More words for build-ramdisk. */
@@ -74,9 +77,16 @@ export async function prepare(options: DeploymentOptions, steps: Steps): Promise
   const lab = await prepareRamdisk(options, steps);
   const { tools, machine } = lab;
   const platform = findPlatform(machine.arch);
-  const image = await steps.run('make user image', (progress) =>
+  const made = await steps.run('make user image', (progress) =>
     userImage({ host, tools, platform, progress, signal, mirror }),
   );
+  const { imageVirtualBytes: virtualBytes } = options;
+  const image =
+    virtualBytes === undefined
+      ? made
+      : await steps.run('grow user image', () =>
+          growImage(made, { virtualBytes, folder: join(options.folder, 'image'), tools, signal }),
+        );
   const [conductor = 0, agent = 0, ssh = 0] = await freePorts(3);
   return { ...options, ...lab, image, ports: { conductor, agent, ssh } };
 }
