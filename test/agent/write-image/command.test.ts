@@ -4,11 +4,13 @@ import { dirname, join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import { createCertificate } from '../../../agent/ironic/certificate.ts';
 import { writeImageCommand } from '../../../agent/write-image/command.ts';
 import { showFailure } from '../../../cli/program.ts';
 import { systemStart } from '../../../system/run.ts';
 import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
 import { type ImageServer, type ServerBehaviour, startImageServer } from '../../fakes/image-server.ts';
+import { startRegistry } from '../../fakes/oci-registry.ts';
 import { makeGuest, makeQcow2 } from '../../fakes/qcow2.ts';
 import { sha256 } from '../image/delivery.ts';
 
@@ -83,6 +85,18 @@ const isCleared = async () => {
 };
 
 describe('ingot-agent write-image writes', () => {
+  test('an image of a registry, which brings its own checksum', async () => {
+    const tls = createCertificate({ host: '127.0.0.1', commonName: 'registry', curve: 'p256', times: [Date.now()] });
+    const registry = await startRegistry(() => ({ login: 'token' }), { cert: tls.certificate, key: tls.key });
+    const ca = join(dirname(disk.path), 'ca.pem');
+    await writeFile(ca, tls.certificate);
+    registry.addManifest({ artifactType: 'application/x-disk', layers: [{ digest: registry.addBlob(image) }] }, '12');
+    const { code, stdout } = await run([`oci://${registry.host}/lab/disk:12`, disk.path, '--ca', ca]);
+    await registry.close();
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('written and verified') as unknown });
+    expect(stdout).toContain(`sha256:${sha256(image)}`);
+  });
+
   test('a qcow2 image on a used disk, says what it hashed to, and leaves the file as long as it was', async () => {
     const file = makeQcow2({
       guest: image,
