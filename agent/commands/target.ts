@@ -5,6 +5,7 @@ import { guardOptions, refuseGuarded } from '../disk/guard.ts';
 import type { BootMode } from '../hardware/boot-mode.ts';
 import { findRootDisk } from '../hardware/inventory.ts';
 import { rootDeviceHints } from '../hardware/root-disk.ts';
+import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentDeps } from './deps.ts';
 
 /** The node whose hints count: without hints Ironic is asked once more, because they may have been set since the boot. */
@@ -31,10 +32,15 @@ export async function findTarget(deps: AgentDeps): Promise<{ path: string; node:
  * A disk may be written when nothing of it is in use or shared with other machines. A removable one is the operator's choice.
  * @throws AgentError `ProtectedDeviceError`
  */
-export async function guardTarget({ os, config }: AgentDeps, path: string): Promise<void> {
+export async function guardTarget(
+  { os, config, node }: Pick<AgentDeps, 'os' | 'config' | 'node'>,
+  path: string,
+): Promise<void> {
   const disk = await examineDevice(os, path);
   if (disk === undefined) throw new AgentError('DeviceNotFound', `cannot write to ${path}: it is gone`);
-  refuseGuarded(disk, guardOptions({ ...config, guardRemovable: false }, new Set()));
+  // The choice looked at this list, too; whatever chose instead (a RAID configuration, a plug-in) is held to it here.
+  const skipped = skippedDisks(node.current, [disk]);
+  refuseGuarded(disk, guardOptions({ ...config, guardRemovable: false }, skipped));
 }
 
 /** By which firmware this ramdisk was started. */
