@@ -1,47 +1,22 @@
 import { Type } from 'typebox';
 
 import { AgentError } from '../api/errors.ts';
-import { writeConfigDrive } from '../disk/config-drive.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
-import { listPartitions, rereadPartitions, withDevice } from '../disk/partitions.ts';
-import { diskSignature, moveBackupGpt } from '../disk/tables.ts';
+import { withDevice } from '../disk/partitions.ts';
+import { diskSignature } from '../disk/tables.ts';
 import type { CommandContext, CommandSpec } from '../engine/command-table.ts';
 import { deliverImage } from '../image/deliver.ts';
 import { type ImageRequest, readImageInfo } from '../image/request.ts';
 import { BOOT_LOADER_COMMAND } from './boot-loader.ts';
+import { BOOTC_COMMAND } from './bootc.ts';
 import type { AgentDeps } from './deps.ts';
+import { finishDisk } from './finish-disk.ts';
 import { deliveryOptions, fetchConfigDrive, imageRequest } from './image-request.ts';
 import { type PartitionUuids, writePartitionImage } from './partition-image.ts';
 import { findTarget, guardTarget } from './target.ts';
 
 /** UUIDs of the image that was written last, for `standby.get_partition_uuids`; by node, so that two agents in one process do not mix. */
 const lastWritten = new WeakMap<AgentDeps['node'], PartitionUuids | { 'root uuid': string }>();
-
-/**
- * Makes the kernel see what was written to a disk as a whole, and puts the config drive beside it.
- * @throws AgentError `DeploymentError` when there are no partitions, or no room
- */
-async function finishDisk(
-  deps: AgentDeps,
-  path: string,
-  drive: Buffer | undefined,
-  context: CommandContext,
-): Promise<void> {
-  const { os, config } = deps;
-  context.progress({ phase: 'read partitions' });
-  await rereadPartitions(os, path);
-  await moveBackupGpt(os, path);
-  await rereadPartitions(os, path);
-  if ((await listPartitions(os, path)).length === 0)
-    throw new AgentError(
-      'DeploymentError',
-      `cannot use what was written to ${path}: the kernel finds no partitions on it`,
-    );
-  if (!drive) return;
-  context.progress({ phase: 'write config drive' });
-  const partition = await writeConfigDrive(os, path, drive, config.configDriveRebuild);
-  context.log(`config drive is on ${partition}`);
-}
 
 async function writeWholeDisk(
   deps: AgentDeps,
@@ -137,5 +112,6 @@ export const IMAGE_COMMANDS: readonly CommandSpec<AgentDeps>[] = [
     params: Type.Object({}),
     run: async (deps) => lastWritten.get(deps.node) ?? {},
   },
+  BOOTC_COMMAND,
   BOOT_LOADER_COMMAND,
 ];

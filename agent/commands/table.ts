@@ -3,6 +3,7 @@ import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
 import type { CommandContext, CommandSpec, StepManager, StepSpec } from '../engine/command-table.ts';
 import { flowCommand } from '../engine/flow.ts';
 import { HARDWARE_MANAGER_VERSION, stepCommands } from '../engine/steps.ts';
+import { BOOTC_STEP } from './bootc.ts';
 import { BURN_IN_STEPS } from './burn-in-steps.ts';
 import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
@@ -50,6 +51,7 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
     },
     run: (deps, { args }, context) => runWriteImage(deps, args, context),
   },
+  BOOTC_STEP,
 ];
 
 /** Any machine's, by the name that IPA's steps for any machine have. */

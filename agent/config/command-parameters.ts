@@ -120,6 +120,12 @@ export const COMMAND_PARAMETERS = {
     help: 'run the programs of a partition image to install GRUB, where it brings no boot loader for UEFI',
     default: false,
   },
+  disableBootcDeploy: {
+    ...flag,
+    option: 'disable_bootc_deploy',
+    help: 'refuse to deploy bootable containers',
+    default: false,
+  },
   allowArbitraryContainers: {
     ...flag,
     option: 'allow_arbitrary_containers',

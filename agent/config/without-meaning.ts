@@ -29,7 +29,6 @@ export const WITHOUT_MEANING: readonly WithoutMeaning[] = [
     options: ['introspection_daemon*'],
     reason: 'it is for a tool of installed systems; the agent posts the inventory once, at start',
   },
-  { options: ['disable_bootc_deploy'], reason: 'this agent deploys no bootc images' },
   {
     options: [
       'default_log_levels',

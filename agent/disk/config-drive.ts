@@ -109,6 +109,8 @@ async function rebuild(os: AgentOs, partition: string, drive: Buffer): Promise<v
   const mounted: string[] = [];
   try {
     await os.files.write(file, drive, 0o600);
+    // Nothing else needs it, so it is not loaded; and mount(8) cannot ask for what has no device yet.
+    await os.run('modprobe', ['loop']).catch(() => undefined);
     await os.run('mount', ['-o', 'loop,ro', file, from]);
     mounted.push(from);
     await makeFileSystem(os, 'vfat', partition, LABEL.toUpperCase());

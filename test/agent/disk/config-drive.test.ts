@@ -116,7 +116,8 @@ describe('placing a config drive', () => {
     });
     await writeConfigDrive({ ...os, openDevice }, disk.path, iso, mustRebuild);
     const work = '/run/ingot-agent/config-drive';
-    expect(disk.calls.filter((call) => /^(?:mount|umount|mkfs|cp)/.test(call))).toEqual([
+    expect(disk.calls.filter((call) => /^(?:modprobe|mount|umount|mkfs|cp)/.test(call))).toEqual([
+      'modprobe loop',
       `mount -o loop,ro ${work}/drive ${work}/from`,
       'mkfs.vfat -n CONFIG-2 /dev/vda2',
       `mount -t vfat /dev/vda2 ${work}/to`,

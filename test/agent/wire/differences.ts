@@ -20,12 +20,12 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'said for steps of deployments, too; Ironic takes a missing one for false and asks only for clean and service steps',
   },
   {
-    where: new RegExp(`${STEPS}(write_image|erase_devices|erase_devices_express)\\.argsinfo$`),
+    where: new RegExp(`${STEPS}(write_image|execute_bootc_install|erase_devices|erase_devices_express)\\.argsinfo$`),
     what: ['extra'],
     why: 'IPA documents none of its arguments; Ironic checks those of steps that a user names against it',
   },
   {
-    where: new RegExp(`${STEPS}(burnin_gpu|inject_files|execute_bootc_install)$`),
+    where: new RegExp(`${STEPS}(burnin_gpu|inject_files)$`),
     what: ['missing'],
     why: 'steps that this agent does not have: Ironic asks for those that are in the list',
   },
