@@ -1,3 +1,4 @@
+import { collectYoung } from '../../system/collect.ts';
 import type { CommandProgress } from '../api/command.ts';
 import type { BlockDevice } from '../os/door.ts';
 import { BLOCK_BYTES, toBlocks } from './blocks.ts';
@@ -9,6 +10,8 @@ import { type Plan, tooLarge } from './plan.ts';
 import type { ImageSource } from './source.ts';
 
 const RING_BLOCKS = 8;
+/** How often the pieces that came are collected; at 8 MiB V8 still marks its whole heap now and then, at 2 MiB hardly ever. */
+const COLLECT_BYTES = 2 * BLOCK_BYTES;
 const UNCHECKED_ALGORITHM = 'sha256';
 
 type StreamJob = {
@@ -28,6 +31,7 @@ async function* hashedBlocks(job: StreamJob, hasher: Hasher, hashing: Flow) {
   const total = source.sizeBytes === undefined ? {} : { total: source.sizeBytes };
   for await (const block of toBlocks(source.stream(signal), createRing(RING_BLOCKS, BLOCK_BYTES))) {
     signal.throwIfAborted();
+    if (block.position % COLLECT_BYTES === 0) collectYoung();
     block.hold();
     await hashing.start(block.bytes.length, () => hasher.update(block.bytes).finally(block.release));
     const done = block.position + block.bytes.length;
