@@ -10,6 +10,7 @@ import type { AgentDeps } from './deps.ts';
 import { ERASE_STEPS, guardFor } from './erase-steps.ts';
 import { FIRMWARE_STEPS } from './firmware-steps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
+import { INJECT_FILES } from './inject-files.ts';
 import { LOG_COMMANDS } from './logs.ts';
 import { POLL_COMMANDS } from './poll.ts';
 import { POWER_COMMANDS } from './power.ts';
@@ -51,8 +52,15 @@ export const STEPS: readonly StepSpec<AgentDeps>[] = [
     },
     run: (deps, { args }, context) => runWriteImage(deps, args, context),
   },
+  INJECT_FILES,
   BOOTC_STEP,
 ];
+
+/** The steps as the machine's configuration has them. */
+function stepsFor(injectFilesPriority: number): readonly StepSpec<AgentDeps>[] {
+  const priorities = { deploy: injectFilesPriority, service: injectFilesPriority };
+  return STEPS.map((spec) => (spec === INJECT_FILES ? { ...spec, priorities } : spec));
+}
 
 /** Any machine's, by the name that IPA's steps for any machine have. */
 export const GENERIC: StepManager<AgentDeps> = {
@@ -60,7 +68,7 @@ export const GENERIC: StepManager<AgentDeps> = {
   version: HARDWARE_MANAGER_VERSION.generic_hardware_manager,
   className: 'GenericHardwareManager',
   support: 1,
-  steps: async () => STEPS,
+  steps: async ({ config }) => stepsFor(config.injectFilesPriority),
 };
 
 /** Every command of the agent's API. */

@@ -126,6 +126,15 @@ export const COMMAND_PARAMETERS = {
     help: 'refuse to deploy bootable containers',
     default: false,
   },
+  injectFilesPriority: {
+    ...count,
+    parameter: 'ipa-inject-files-priority',
+    option: 'inject_files_priority',
+    help: 'priority of the step inject_files, 0 to 99; 0: only when it is asked for',
+    needs: 'a whole number from 0 to 99',
+    schema: Type.Integer({ minimum: 0, maximum: 99 }),
+    default: 0,
+  },
   allowArbitraryContainers: {
     ...flag,
     option: 'allow_arbitrary_containers',

@@ -21,11 +21,6 @@ export const WITHOUT_MEANING: readonly WithoutMeaning[] = [
     reason: 'commands always need the token',
   },
   {
-    parameter: 'ipa-inject-files-priority',
-    options: ['inject_files_priority'],
-    reason: 'this agent has no step inject_files yet',
-  },
-  {
     options: ['introspection_daemon*'],
     reason: 'it is for a tool of installed systems; the agent posts the inventory once, at start',
   },

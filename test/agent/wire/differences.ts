@@ -25,7 +25,7 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'IPA documents none of its arguments; Ironic checks those of steps that a user names against it',
   },
   {
-    where: new RegExp(`${STEPS}(burnin_gpu|inject_files)$`),
+    where: new RegExp(`${STEPS}burnin_gpu$`),
     what: ['missing'],
     why: 'steps that this agent does not have: Ironic asks for those that are in the list',
   },

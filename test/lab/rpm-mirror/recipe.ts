@@ -136,6 +136,7 @@ export const RECIPES: readonly Recipe[] = [
   },
   { ...library('gdisk', 'gdisk'), summary: 'GUID partition tables' },
   { ...library('efibootmgr', 'efibootmgr'), summary: 'UEFI boot entries' },
+  { ...library('mdadm', 'mdadm'), summary: 'software RAID' },
   library('efivar-libs', 'libefivar1t64', 'libefiboot1t64'),
   {
     ...library('busybox', 'busybox'),
