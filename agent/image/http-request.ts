@@ -46,11 +46,17 @@ export function nameOfUrl(url: URL): string {
   return `${url.origin}${url.pathname}`;
 }
 
+/** @param userinfo `user:password` of a URL; a % that escapes nothing is a % */
+export function basicHeader(userinfo: string): string {
+  const bytes = userinfo.replaceAll(/(?:%[\da-f]{2})+/gi, (text) =>
+    Buffer.from(text.replaceAll('%', ''), 'hex').toString(),
+  );
+  return `Basic ${Buffer.from(bytes).toString('base64')}`;
+}
+
 function authorizationOf(url: URL, options: HttpOptions): Record<string, string> {
   if (options.authorization !== undefined) return { authorization: options.authorization };
-  if (url.username === '') return {};
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+  return url.username === '' ? {} : { authorization: basicHeader(`${url.username}:${url.password}`) };
 }
 
 async function getFrom(

@@ -4,7 +4,7 @@ import { AgentError } from '../api/errors.ts';
 import type { Clock } from '../os/door.ts';
 import type { Checksum } from './checksum.ts';
 import { HttpFailure, speaksNoTls } from './http-failure.ts';
-import type { HttpOptions } from './http-request.ts';
+import { basicHeader, type HttpOptions } from './http-request.ts';
 import { openHttpSource } from './http-source.ts';
 import { registryLogin } from './oci-login.ts';
 import { findLayer, type Layer, MANIFEST_TYPES, type Manifest, rankIndex, readManifest } from './oci-manifest.ts';
@@ -112,8 +112,8 @@ export async function findOciImage(
 ): Promise<OciImage> {
   const reference = parseOciUrl(text);
   const { userinfo } = reference;
-  const basic = userinfo && `Basic ${Buffer.from(decodeURIComponent(userinfo)).toString('base64')}`;
-  const asking = { http: { ...(basic && { authorization: basic }), ...http }, clock, signal };
+  const own = userinfo === undefined ? {} : { authorization: basicHeader(userinfo) };
+  const asking = { http: { ...own, ...http }, clock, signal };
   try {
     return await findAt('https', reference, asking, architecture);
   } catch (error) {

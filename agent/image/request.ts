@@ -52,13 +52,23 @@ function readAuthorization(info: Record<string, unknown>): string | undefined {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
+/** `http://HOST:PORT`, or without the scheme, as python-requests has it; a password in it is not repeated. */
+function readProxy(proxies: Record<string, unknown>, key: string): string | undefined {
+  const text = textOf(proxies, key);
+  if (text === undefined) return undefined;
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+  if (!url || !/^(?:https?|socks5):$/.test(url.protocol) || url.hostname === '')
+    throw refuse(`the proxy for ${key} is no URL such as http://192.0.2.1:3128`);
+  return url.href;
+}
+
 function readHttp(info: Record<string, unknown>): ImageRequest['http'] {
   const authorization = readAuthorization(info);
   const { proxies } = info;
   const noProxy = textOf(info, 'no_proxy');
   if (proxies === undefined || proxies === null) return { ...(authorization !== undefined && { authorization }) };
   if (typeof proxies !== 'object') throw refuse('proxies is not an object');
-  const [http, https] = ['http', 'https'].map((key) => textOf(proxies as Record<string, unknown>, key));
+  const [http, https] = ['http', 'https'].map((key) => readProxy(proxies as Record<string, unknown>, key));
   return {
     ...(authorization !== undefined && { authorization }),
     proxies: { ...(http !== undefined && { http }), ...(https !== undefined && { https }) },

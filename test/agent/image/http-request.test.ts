@@ -96,6 +96,17 @@ describe('redirects', () => {
   });
 });
 
+test.each([
+  ['me:s3cr3t', 'me:s3cr3t'],
+  ['m%40e:p%3Aw%25', 'm@e:p:w%'],
+  ['me:50%', 'me:50%'],
+  ['j%C3%B6:%zz', 'jö:%zz'],
+])('user and password of a URL, %s, are %s', async (userinfo, pair) => {
+  const server = await serve();
+  await download(server.url.replace('://', `://${userinfo}@`));
+  expect(seen(server, 'authorization')[0]).toBe(`Basic ${Buffer.from(pair).toString('base64')}`);
+});
+
 describe('secrets stay out of what is said', () => {
   const urlWith = (url: string) => `${url.replace('://', `://me:${SECRET}@`)}?temp_url_sig=${SECRET}`;
   const withSecrets: Partial<HttpOptions> = { authorization: BASIC, headers: { 'x-auth-token': SECRET }, retries: 0 };

@@ -23,6 +23,8 @@ describe('how image_info says who asks', () => {
     [{ ...basic, image_server_password: null }, 'needs image_server_user and image_server_password'],
     [{ proxies: 'http://me:s3cr3t@proxy' }, 'proxies is not an object'],
     [{ proxies: { http: 7 } }, 'http is not text'],
+    [{ proxies: { https: 'ftp://me:s3cr3t@proxy' } }, 'the proxy for https is no URL'],
+    [{ proxies: { http: 'http://me:s3cr3t@:99999' } }, 'the proxy for http is no URL'],
     [{ urls: [] }, 'cannot use image_info'],
     [{ urls: 'http://me:s3cr3t@server/' }, 'cannot use image_info'],
   ])('%j is refused, and not repeated', (info, why) => {
@@ -31,8 +33,12 @@ describe('how image_info says who asks', () => {
   });
 
   test('proxies and no_proxy', () => {
-    const http = { http: 'http://p:1', https: 'http://p:2' };
-    expect(read({ proxies: http, no_proxy: 'a,b' }).http).toEqual({ proxies: http, noProxy: 'a,b' });
+    const proxies = { http: 'http://p:1/', https: 'http://p:2/' };
+    expect(read({ proxies, no_proxy: 'a,b' }).http).toEqual({ proxies, noProxy: 'a,b' });
+    expect(read({ proxies: { http: 'p:1', https: 'me:pw@10.0.0.1:2' } }).http.proxies).toEqual({
+      http: 'http://p:1/',
+      https: 'http://me:pw@10.0.0.1:2/',
+    });
     expect(read({ proxies: {}, no_proxy: null }).http).toEqual({ proxies: {} });
   });
 });
