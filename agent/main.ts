@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+
 import { AGENT_VERSION } from './api/version.ts';
 import { type Command, commandHelp, wantsHelp } from '../cli/command.ts';
 import { type OptionTable, optionsHelp, parseOptions, usageFailure } from '../cli/options.ts';
@@ -47,9 +49,19 @@ const failure = defineFailures({
   },
 });
 
+/**
+ * Pieces of an image are garbage as soon as they are written: V8 lets its young generation grow to 48 MB of them, and what they hold outside of
+ * its heap besides. Kept as small as it starts it is collected more often, and cheaper. The ramdisk's init says the like on Node's command
+ * line (`--max-semi-space-size`), which does nothing in a program that is running.
+ */
+const SMALL_YOUNG_GENERATION = '--semi-space-growth-factor=1';
+
 /** Commands with options of their own. */
 const OWN_OPTIONS: Readonly<Record<string, () => Promise<Command>>> = {
-  'write-image': async () => (await import('./write-image/command.ts')).writeImageCommand,
+  'write-image': async () => {
+    setFlagsFromString(SMALL_YOUNG_GENERATION);
+    return (await import('./write-image/command.ts')).writeImageCommand;
+  },
   disks: async () => (await import('./disks-command.ts')).disksCommand,
 };
 
