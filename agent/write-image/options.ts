@@ -52,9 +52,10 @@ export const EXIT_CODES = {
 
 /** Shown with the options; at most 80 characters a line. */
 export const WRITE_IMAGE_DETAILS: readonly string[] = [
-  'URL is http, https or file, or the path of a file; several are the same image in',
-  'several places, tried in order. DEVICE is a block device, or a regular file of a',
-  'disk’s size, which is neither grown nor truncated. All that was on it is lost.',
+  'URL is http, https, file, oci (oci://HOST/REPOSITORY:TAG, which brings its own',
+  'checksum), or the path of a file; several are the same image in several places,',
+  'tried in order. DEVICE is a block device, or a regular file of a disk’s size,',
+  'which is neither grown nor truncated. All that was on it is lost.',
   'Until the checksum was verified, and after a failure, it has no partition table,',
   'so that nothing boots from it. Nothing is asked: a device that is mounted, held,',
   'swap, read-only or not known to be free is refused.',
