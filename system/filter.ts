@@ -1,10 +1,11 @@
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 
 import { Failure, reasonOf } from './failure.ts';
 import { showCommand, type Start, systemStart } from './run.ts';
 
 /**
  * Sends bytes through a program: what comes from its standard output is yielded as it comes, with back-pressure on both sides.
+ * A piece of the input may be used again when the next one is asked for.
  *
  * The program must take all of the input, say nothing on standard error and end with exit code 0, or it is a failure: half an answer
  * never looks like a whole one. (bzip2 says no more than "trailing garbage ignored" when it leaves out half of a file.)
@@ -28,6 +29,20 @@ type Feeding = {
   inputError: () => { error: unknown } | undefined;
 };
 
+/** A piece is asked for when the one before has left for the pipe, so that its buffer may be used again. */
+async function writeAll(input: AsyncIterable<Uint8Array>, stdin: Writable): Promise<void> {
+  // The callbacks tell it, too.
+  stdin.on('error', () => undefined);
+  const settled = (act: (done: (error?: Error | null) => void) => void) =>
+    new Promise<void>((resolve, reject) => act((error) => (error ? reject(error) : resolve())));
+  try {
+    for await (const bytes of input) await settled((done) => stdin.write(bytes, done));
+    await settled((done) => stdin.end(done));
+  } finally {
+    stdin.destroy();
+  }
+}
+
 /** Writes the input to the program. Why that ended is kept, because a broken pipe says nothing by itself. */
 function startFeeding(child: Child, input: AsyncIterable<Uint8Array>): Feeding {
   let hasInputEnded = false;
@@ -43,7 +58,7 @@ function startFeeding(child: Child, input: AsyncIterable<Uint8Array>): Feeding {
   };
   const { stdin } = child;
   if (!stdin) throw new TypeError('the program has no standard input');
-  const written = pipeline(watched, stdin).then(
+  const written = writeAll(watched(), stdin).then(
     () => true,
     () => false,
   );

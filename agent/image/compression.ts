@@ -5,6 +5,7 @@ import { BZIP2_TAIL, checkTail, XZ_TAIL } from './compression-tail.ts';
 import { unpackGzip, unpackZstd } from './unpack-zlib.ts';
 
 type Chunks = AsyncIterable<Uint8Array>;
+/** Whoever asks for the next piece no longer reads the one before: their buffers go round. */
 type Unpack = (chunks: Chunks, filter: Filter, signal: AbortSignal) => AsyncGenerator<Uint8Array>;
 
 /** Names of xz and bzip2 that both their own packages and busybox have. */
@@ -45,7 +46,7 @@ function isOurs(error: unknown): boolean {
 }
 
 /**
- * What a compressed file unpacks to, as it comes. All streams, members and frames of the file count, one after the other.
+ * What a compressed file unpacks to, as it comes. When the next piece of the file is asked for, the one before is no longer read. All streams, members and frames of the file count, one after the other.
  * @param mostBytes that may come out: a small file can unpack to more than any disk holds
  * @throws AgentError `InvalidImage` when it is damaged, ends too early, goes on after its end, or is too much
  */

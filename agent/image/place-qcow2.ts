@@ -8,6 +8,9 @@ import { refuseImage } from './qcow2-header.ts';
 import { createTableHashes, type Qcow2Map } from './qcow2-tables.ts';
 import type { WithheldDevice } from './withheld.ts';
 
+/** Least that a cluster counts while it is unpacked and written, so that few are at a time: each leaves buffers to be collected. */
+const UNPACKING_BYTES = 1024 ** 2;
+
 const HASHED_KINDS = {
   [PLACEMENT_KINDS.header]: 'header',
   [PLACEMENT_KINDS.l1]: 'l1',
@@ -35,7 +38,7 @@ function next(state: State): void {
 
 async function startCompressed(state: State, compressed: Buffer, guest: number, release?: () => void): Promise<void> {
   const { compression, clusterBytes, sizeBytes } = state.map.header;
-  await state.flow.start(compressed.length + 2 * clusterBytes, async () => {
+  await state.flow.start(Math.max(UNPACKING_BYTES, compressed.length + 2 * clusterBytes), async () => {
     try {
       const cluster = await decompressCluster(compression, compressed, clusterBytes);
       await state.device.write(cluster.subarray(0, sizeBytes - guest), guest);

@@ -42,15 +42,14 @@ export async function decompressCluster(
   bytes: Buffer,
   clusterBytes: number,
 ): Promise<Buffer> {
+  // One byte more, or Node makes a second buffer of this size as soon as the first one is full.
+  const options = { maxOutputLength: clusterBytes, chunkSize: clusterBytes + 1 };
   let cluster: Buffer;
   try {
     cluster =
       compression === 'zlib'
-        ? await inflate(bytes, { maxOutputLength: clusterBytes, chunkSize: clusterBytes })
-        : await unzstd(bytes.subarray(0, zstdFrameBytes(bytes)), {
-            maxOutputLength: clusterBytes,
-            chunkSize: clusterBytes,
-          });
+        ? await inflate(bytes, options)
+        : await unzstd(bytes.subarray(0, zstdFrameBytes(bytes)), options);
   } catch (error) {
     throw refuseImage(`a compressed cluster cannot be unpacked (${reasonOf(error)})`);
   }

@@ -22,8 +22,8 @@ export type Qcow2Map = {
 export type TableDigests = { header: string; l1: string; l2: string };
 
 const RESERVED_L1 = 0x7f_00_00_00;
-/** Most memory for placements and gaps: 16 to 20 million compressed clusters, that is, more than a TiB of 64 KiB each. */
-const MOST_PACKED_BYTES = 64 * 1024 ** 2;
+/** Most memory for placements and gaps: some 20 million compressed clusters, that is, more than a TiB of 64 KiB each. */
+const MOST_PACKED_BYTES = 80 * 1024 ** 2;
 /** Each costs an object or two while it is waited for. 128 TiB in clusters of 64 KiB, 512 GiB in clusters of 4 KiB. */
 const MOST_L2_TABLES = 256 * 1024;
 
