@@ -78,13 +78,36 @@ async function describe(os: AgentOs, { block, udev, byPath }: Found) {
   return { disk, serials, wwns };
 }
 
+type Record = Awaited<ReturnType<typeof describe>>;
+
+/** Of a multipath device the kernel says neither model nor maker nor the disk's own serial number: its paths do. */
+async function withPaths(os: AgentOs, record: Record, ways: readonly Block[]): Promise<Record> {
+  const [first] = ways;
+  if (first === undefined) return record;
+  const { disk, serials, wwns } = record;
+  const vendor = (await os.files.read(`/sys/class/block/${first.kname}/device/vendor`))?.trim();
+  return {
+    disk: {
+      ...disk,
+      model: disk.model ?? (first.model?.trim() || null),
+      vendor: disk.vendor ?? (vendor || null),
+      tran: disk.tran ?? first.tran,
+      wwn_with_extension: disk.wwn_with_extension ?? first.wwn,
+    },
+    serials: filled([...serials, ...ways.map(({ serial }) => serial)]),
+    wwns: filled([...wwns, ...ways.map(({ wwn }) => wwn)]),
+  };
+}
+
 async function model(os: AgentOs, found: Found, paths: string[], blocks: readonly Block[]): Promise<DiskModel> {
   const { block, udev } = found;
   const { kname } = block;
   const family = eachOnce([kname, ...paths].flatMap((name) => withDescendants(blocks, name)));
   const below = withAncestors(blocks, kname).slice(1);
-  const record = await describe(os, found);
-  const volumeName = volumeNameOf(below);
+  const pathBlocks = paths.flatMap((name) => blocks.find((one) => one.kname === name) ?? []);
+  const record = await withPaths(os, await describe(os, found), pathBlocks);
+  // udev has it from mdadm, where the ramdisk has one.
+  const volumeName = volumeNameOf(below) ?? udev.get('MD_NAME')?.replace(/^.*:/s, '');
   const ways = [kname, ...paths].map((name) => blocks.find((one) => one.kname === name));
   return {
     ...record,

@@ -8,6 +8,7 @@ import { guardDisk, type GuardOptions } from '../../../agent/disk/guard.ts';
 import type { DiskModel, Storage } from '../../../agent/hardware/disk-model.ts';
 import { readStorage } from '../../../agent/hardware/disks.ts';
 import { considerRootDisk } from '../../../agent/hardware/root-disk.ts';
+import { skippedDisks } from '../../../agent/hardware/skip-list.ts';
 import { sparseFile } from '../../fakes/disk-file.ts';
 import { machineOs } from '../../fakes/machine.ts';
 
@@ -36,6 +37,7 @@ const reasons = (disk: ExaminedDisk, options: Partial<GuardOptions> = {}) =>
 const MADE_UP = ['san-server', 'idrac-server', 'storage-node', 'rack-server-12-disks'];
 const RECORDED = [
   'qemu-udev-at-work',
+  'qemu-multipath',
   'qemu-q35-trixie',
   'qemu-q35-numa',
   'qemu-virt-aarch64',
@@ -116,6 +118,39 @@ describe('a machine of QEMU with disks of every kind, recorded while udev was at
     os.calls.length = 0;
     await readStorage({ ...os, files: { ...os.files, exists: async (path) => path === '/run/udev/queue' } });
     expect(os.calls.map((call) => call.split(' ')[0])).toEqual(['udevadm', 'lsblk']);
+  });
+});
+
+describe('a machine of QEMU with dm-multipath, md and LVM', () => {
+  test('has the multipath device with what its paths say, and the array with its name', async () => {
+    const storage = await readStorage(machineOs('qemu-multipath'));
+    expect(others(storage)).toEqual({
+      '/dev/sdb': 'path',
+      '/dev/sdd': 'path',
+      '/dev/sdg': 'double',
+      '/dev/sr0': 'optical',
+    });
+    expect(find(storage.disks, 'dm-0')).toMatchObject({
+      kind: 'multipath',
+      paths: ['sdb', 'sdd'],
+      serials: ['3500000000000ab01', 'MPATH-1'],
+      wwns: ['0x500000000000ab01'],
+      disk: { model: 'QEMU HARDDISK', vendor: 'QEMU', wwn_with_extension: '0x500000000000ab01' },
+    });
+    expect(find(storage.disks, 'md127')).toMatchObject({ kind: 'array', volumeName: 'data' });
+    expect(chosen(storage, { serial: 'MPATH-1' })).toBe('dm-0');
+    expect(chosen(storage, { hctl: '1:0:1:0' })).toBe('dm-0');
+    const node = { uuid: '', properties: { skip_block_devices: [{ volume_name: 'data' }] } };
+    expect([...skippedDisks(node, storage.disks)].toSorted()).toEqual(['/dev/md127', '/dev/sdh', '/dev/sdi']);
+  });
+
+  test('guards members and volumes, not the paths', async () => {
+    const disks = await examined('qemu-multipath');
+    expect(reasons(find(disks, 'dm-0'))).toEqual([]);
+    expect(reasons(find(disks, 'md127'))).toEqual([]);
+    expect(reasons(find(disks, 'sdh'))).toEqual(['held /dev/sdh']);
+    expect(reasons(find(disks, 'sdi'))).toEqual(['held /dev/sdi']);
+    expect(reasons(find(disks, 'vda'))).toEqual(['held /dev/vda1']);
   });
 });
 
