@@ -6,7 +6,10 @@ export type MachineDisk = {
   path: string;
   /** raw unless said. */
   format?: 'raw' | 'qcow2';
-  kind: 'virtio' | 'nvme';
+  /** `sata` on the board's own controller (q35), `scsi` on a virtio-scsi one of its own. */
+  kind: 'virtio' | 'nvme' | 'sata' | 'scsi';
+  /** Logical sector, bytes; 512 unless said. Not of a SATA disk, which QEMU gives none but 512. */
+  sectorBytes?: 512 | 4096;
   /** What the guest reads as the disk's serial number; virtio keeps 20 characters. */
   serial: string;
 };
@@ -77,13 +80,23 @@ export function networkArguments(card: {
 }
 
 export function diskArguments(disk: MachineDisk, index: number, bootIndex?: number): string[] {
-  const driver = { virtio: 'virtio-blk-pci', nvme: 'nvme' }[disk.kind];
+  const driver = {
+    virtio: 'virtio-blk-pci',
+    nvme: 'nvme',
+    sata: `ide-hd,bus=ide.${index}`,
+    scsi: `scsi-hd,bus=scsi${index}.0`,
+  }[disk.kind];
+  const sector =
+    disk.sectorBytes === undefined
+      ? ''
+      : `,logical_block_size=${disk.sectorBytes},physical_block_size=${disk.sectorBytes}`;
   const place = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
   return [
+    ...(disk.kind === 'scsi' ? ['-device', `virtio-scsi-pci,id=scsi${index}`] : []),
     '-drive',
     // unsafe: the guest's flushes need not reach this host's disk; such a disk does not outlive the host's crash.
     `if=none,id=drive${index},file=${word(disk.path)},format=${disk.format ?? 'raw'},cache=unsafe,discard=unmap,detect-zeroes=unmap`,
     '-device',
-    `${driver},id=disk${index},drive=drive${index},serial=${word(disk.serial)}${place}`,
+    `${driver},id=disk${index},drive=drive${index},serial=${word(disk.serial)}${sector}${place}`,
   ];
 }

@@ -37,7 +37,8 @@ export function parseHdparmIdentify(output: string): AtaAbilities {
 /** What `hdparm -N` says: `max sectors = 1953525168/1953525168, HPA is disabled`. */
 export function parseHpa(output: string): { text: string; hiddenSectors: number | null } {
   const found = /max sectors\s*=\s*(\d+)\/(\d+)[^,]*,\s*(.+)/.exec(output);
-  if (!found) return { text: 'unknown: the disk does not say', hiddenSectors: null };
+  // hdparm prints "HPA setting seems invalid" where the disk, or what stands for one, answers nonsense.
+  if (!found || /invalid/.test(found[3] ?? '')) return { text: 'unknown: the disk does not say', hiddenSectors: null };
   const hidden = Number(found[2]) - Number(found[1]);
   return hidden > 0
     ? { text: `${hidden} sectors are hidden (${found[1]} of ${found[2]} are visible)`, hiddenSectors: hidden }
@@ -47,7 +48,8 @@ export function parseHpa(output: string): { text: string; hiddenSectors: number 
 /** What `hdparm --dco-identify` says. @param visible sectors that the host sees */
 export function parseDco(output: string, visible: number): { text: string; hiddenSectors: number | null } {
   const real = /Real max sectors:\s*(\d+)/.exec(output)?.[1];
-  if (real === undefined) return { text: 'unknown: the disk does not say', hiddenSectors: null };
+  if (real === undefined || !Number.isFinite(visible))
+    return { text: 'unknown: the disk does not say', hiddenSectors: null };
   const hidden = Number(real) - visible;
   return hidden > 0
     ? { text: `${hidden} sectors are hidden (${visible} of ${real} are visible)`, hiddenSectors: hidden }

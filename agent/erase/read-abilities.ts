@@ -88,7 +88,7 @@ async function readScsi(os: AgentOs, path: string, missing: Set<string>): Promis
 async function readHidden(ask: Ask, path: string): Promise<Pick<Abilities, 'hidden' | 'hasHiddenSectors'>> {
   const limits = (await ask('hdparm', '-N', path)) ?? '';
   const hpa = parseHpa(limits);
-  const visible = Number(/max sectors\s*=\s*\d+\/(\d+)/.exec(limits)?.[1] ?? Number.NaN);
+  const visible = Number(/max sectors\s*=\s*(\d+)\//.exec(limits)?.[1] ?? Number.NaN);
   const dco = parseDco((await ask('hdparm', '--dco-identify', path)) ?? '', visible);
   return {
     hidden: { hpa: hpa.text, dco: dco.text },

@@ -81,6 +81,8 @@ function enterFlow(deps: DriveDeps, node: NodeRecord, request: ProvisionRequest)
       // The disk's last owner must not know it: it is chosen when he has lost it.
       ...(CLEANING.has(target) && {
         ingot_evidence_nonce: node.driver_internal_info.ingot_evidence_nonce ?? randomUUID(),
+        // As Ironic's [deploy] disk_erasure_concurrency: one slow disk holds nobody up.
+        disk_erasure_concurrency: node.driver_internal_info['disk_erasure_concurrency'] ?? 4,
       }),
       ...(target === 'clean' && { ingot_manual_clean_steps: request.clean_steps }),
       ...(target === 'active' || target === 'rebuild' ? { is_whole_disk_image: true } : {}),

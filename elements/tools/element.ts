@@ -30,6 +30,8 @@ export const element: Element = {
       reason: 'mke2fs: the ephemeral partition of partition images, which Ironic wants as ext4',
       only: ['usr/sbin/mke2fs', 'etc/mke2fs.conf'],
     },
+    { name: 'hdparm', reason: 'ATA Security Erase and Sanitize, hidden areas', only: ['usr/sbin/hdparm'], rpm: null },
+    { name: 'nvme-cli', reason: 'NVMe Sanitize and Format', only: ['usr/sbin/nvme'], rpm: null },
     { name: 'efibootmgr', reason: 'UEFI boot entries', only: ['usr/bin/efibootmgr'] },
     {
       name: 'socat',
@@ -44,11 +46,14 @@ export const element: Element = {
     'usr/lib/*/lib{ncursesw,formw,menuw,panelw,tic}.so*': 'for the parts of util-linux that draw on the screen',
   },
   without: {
+    'uuid-runtime': 'makes names for hosts that connect to NVMe over fabrics',
     'login.defs': 'nobody logs in',
     logsave: 'keeps what fsck says; there is no fsck',
     libss2: 'for debugfs, which is not here',
   },
   scripts: {
+    hdparm: 'removes rules of versions that nobody has',
+    'nvme-cli': 'makes a name for a host that connects to NVMe over fabrics',
     'util-linux': 'makes more an alternative for the command pager, which nothing here calls',
     e2fsprogs: 'mends a link in the documentation, and checks file systems of installed systems by a timer',
   },

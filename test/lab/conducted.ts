@@ -69,6 +69,8 @@ export type ConductedOptions = {
   memoryMiB?: () => number;
   /** Where the conductor listens, and where the machine finds it if something stands in between; free ports unless said. */
   ports?: { conductor: number; public: number };
+  /** Instead of two large, empty ones. */
+  disks?: readonly MachineDisk[];
   /** More options of `ingot conductor`. */
   conductorOptions?: readonly string[];
   /** The machine goes off when it is switched off, and starts anew for each flow. */
@@ -145,7 +147,7 @@ export async function conductMachine(options: ConductedOptions): Promise<Conduct
       return memoryMiB();
     },
     cpus: 2,
-    disks: await makeDisks(folder),
+    disks: [...(options.disks ?? (await makeDisks(folder)))],
     forwards: [
       { host: agentPort, guest: 9999 },
       { host: sshPort, guest: 22 },

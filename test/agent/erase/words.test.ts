@@ -31,6 +31,10 @@ describe('hdparm', () => {
   test('says what is hidden', () => {
     expect(parseHpa(' max sectors   = 1000/2000, HPA is enabled')).toMatchObject({ hiddenSectors: 1000 });
     expect(parseHpa(' max sectors   = 2000/2000, HPA is disabled')).toEqual({ text: 'none', hiddenSectors: 0 });
+    expect(
+      parseHpa(' max sectors   = 81920/18446744073321613488, HPA setting seems invalid (buggy kernel device driver?)'),
+    ).toMatchObject({ hiddenSectors: null });
+    expect(parseDco('Real max sectors: 1\n', Number.NaN)).toMatchObject({ hiddenSectors: null });
     expect(parseHpa('SG_IO: bad/missing sense data')).toMatchObject({ hiddenSectors: null });
     expect(parseDco('DCO Revision: 0x0002\nReal max sectors: 3000\n', 2000)).toMatchObject({ hiddenSectors: 1000 });
     expect(parseDco('', 2000)).toMatchObject({ hiddenSectors: null });
