@@ -92,7 +92,6 @@ export const element: Element = {
         'nls_iso8859-1',
         'isofs',
         'ext4',
-        'crc32c_generic', // without it no ext4 of today is mounted
         'overlay',
         'squashfs',
         'efivarfs',
