@@ -13,8 +13,9 @@ async function nodeWithHints(deps: AgentDeps): Promise<Node | undefined> {
   const node = deps.node.current;
   if (rootDeviceHints(node)) return node;
   const fresh = await deps.refreshNode();
-  // A lookup tells less of a node than a step does.
-  return fresh ? { ...node, ...fresh } : node;
+  // A lookup tells less of a node than a step does: without its raid_config the root volume would be forgotten by the next command.
+  if (fresh) deps.node.current = node && node.uuid === fresh.uuid ? { ...node, ...fresh } : fresh;
+  return deps.node.current;
 }
 
 /**

@@ -1,42 +1,25 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
-import { guardTarget } from '../../../agent/commands/target.ts';
-import { makeConfig } from '../../../agent/config/config.ts';
-import { sparseFile } from '../../fakes/disk-file.ts';
+import type { Node } from '../../../agent/api/command.ts';
+import { findTarget } from '../../../agent/commands/target.ts';
+import { fakeDeps } from '../../fakes/agent-deps.ts';
 import { machineOs } from '../../fakes/machine.ts';
 
-/** Asks the guard about a disk of a machine whose disks are all blank. */
-async function guard(machine: string, path: string, properties: Record<string, unknown>, settings = {}) {
-  const blank = await sparseFile(1024 ** 2);
-  const os = machineOs(machine, { openDevice: async () => ({ ...blank.device, close: async () => undefined }) });
-  const config = { ...makeConfig(new Map()), ...settings };
-  try {
-    await guardTarget({ os, config, node: { current: { uuid: 'u', properties } } }, path);
-  } finally {
-    await blank.close();
+// Found in a machine: the image went to the array, and the boot loader's command, which brings no node, did not know of it any more.
+test('what a step told of a node outlives a lookup, which tells less', async () => {
+  const raid_config = { logical_disks: [{ controller: 'software', volume_name: 'root' }] };
+  const node: { current: Node | undefined } = { current: { uuid: 'u', raid_config } };
+  const os = machineOs('qemu-q35', { run: async () => ({ stdout: '', stderr: '', exitCode: 0 }) });
+  const deps = fakeDeps({
+    os,
+    node,
+    // As the agent does it: the lookup's answer is the node from now on.
+    refreshNode: async () => (node.current = { uuid: 'u', properties: { cpu_arch: 'x86_64' } }),
+  });
+  for (const turn of ['write_image', 'install_bootloader']) {
+    const found = await findTarget(deps);
+    expect([turn, found.node]).toEqual([turn, { uuid: 'u', raid_config, properties: { cpu_arch: 'x86_64' } }]);
+    expect(node.current).toEqual(found.node);
   }
-}
-
-describe('the disk that an image goes to', () => {
-  test('is never one of skip_block_devices, whoever chose it', async () => {
-    await expect(guard('qemu-q35', '/dev/sda', {})).resolves.toBeUndefined();
-    const skip_block_devices = [{ serial: 'QM00013' }];
-    await expect(guard('qemu-q35', '/dev/sda', { skip_block_devices })).rejects.toThrow(
-      "cannot change /dev/sda: /dev/sda is named by the node's skip_block_devices",
-    );
-    await expect(guard('qemu-q35', '/dev/vda', { skip_block_devices })).resolves.toBeUndefined();
-  });
-
-  test('may be removable when it was chosen, but is never what a BMC plays, and keeps what the operator guards', async () => {
-    await expect(guard('idrac-server', '/dev/sdd', {})).resolves.toBeUndefined();
-    await expect(guard('idrac-server', '/dev/sdb', {})).rejects.toThrow('is virtual media');
-    await expect(guard('storage-node', '/dev/sdd', {})).resolves.toBeUndefined();
-    await expect(guard('storage-node', '/dev/sdd', {}, { guardContents: ['zfs'] })).rejects.toThrow(
-      '/dev/sdd has zfs_member on it, which ingot-guard-contents keeps',
-    );
-  });
-
-  test('is told when it is gone', async () => {
-    await expect(guard('qemu-q35', '/dev/sdz', {})).rejects.toThrow('cannot write to /dev/sdz: it is gone');
-  });
+  expect(os.calls.filter((call) => call.startsWith('mdadm'))).toHaveLength(2);
 });
