@@ -1,3 +1,4 @@
+import { leaveBehind } from '../../system/collect.ts';
 import { AgentError } from '../api/errors.ts';
 import type { Block } from './blocks.ts';
 import { decompressCluster } from './qcow2-cluster.ts';
@@ -42,6 +43,7 @@ async function startCompressed(state: State, compressed: Buffer, guest: number, 
     try {
       const cluster = await decompressCluster(compression, compressed, clusterBytes);
       await state.device.write(cluster.subarray(0, sizeBytes - guest), guest);
+      leaveBehind(compressed.length + cluster.length);
     } finally {
       release?.();
     }

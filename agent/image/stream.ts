@@ -1,4 +1,4 @@
-import { collectYoung } from '../../system/collect.ts';
+import { leaveBehind } from '../../system/collect.ts';
 import type { CommandProgress } from '../api/command.ts';
 import type { BlockDevice } from '../os/door.ts';
 import { BLOCK_BYTES, toBlocks } from './blocks.ts';
@@ -10,8 +10,6 @@ import { type Plan, tooLarge } from './plan.ts';
 import type { ImageSource } from './source.ts';
 
 const RING_BLOCKS = 8;
-/** How often the pieces that came are collected; at 8 MiB V8 still marks its whole heap now and then, at 2 MiB hardly ever. */
-const COLLECT_BYTES = 2 * BLOCK_BYTES;
 /** With a decompressor in between there are two rings, and it is slower than either. */
 const RING_BLOCKS_EACH = 4;
 const UNCHECKED_ALGORITHM = 'sha256';
@@ -33,7 +31,7 @@ async function* hashedBlocks(job: StreamJob, ringBlocks: number, hasher: Hasher,
   const total = source.sizeBytes === undefined ? {} : { total: source.sizeBytes };
   for await (const block of toBlocks(source.stream(signal), createRing(ringBlocks, BLOCK_BYTES))) {
     signal.throwIfAborted();
-    if (block.position % COLLECT_BYTES === 0) collectYoung();
+    leaveBehind(block.bytes.length);
     block.hold();
     await hashing.start(block.bytes.length, () => hasher.update(block.bytes).finally(block.release));
     const done = block.position + block.bytes.length;
@@ -73,6 +71,7 @@ export async function streamImage(job: StreamJob, plan: Plan, placer: Placer): P
     let end = 0;
     for await (const block of blocks) {
       end = block.position + block.bytes.length;
+      if (compression) leaveBehind(block.bytes.length);
       if (plan.imageBytes === undefined && end > device.sizeBytes) throw tooLarge(device, `more than ${end - 1}`);
       await placer.place(block);
     }
