@@ -1,6 +1,6 @@
 import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
-import { type Block, listBlocks } from '../hardware/lsblk.ts';
+import { type Block, eachOnce, listBlocks } from '../hardware/lsblk.ts';
 import type { AgentOs } from '../os/door.ts';
 
 const REREAD_ATTEMPTS = 10;
@@ -35,7 +35,7 @@ export async function rereadPartitions(os: AgentOs, path: string): Promise<void>
 /** The partitions of a disk as the kernel has them, in the table's order. */
 export async function listPartitions(os: AgentOs, path: string): Promise<Block[]> {
   const disk = knameOf(path);
-  return (await listBlocks(os)).filter(({ pkname, type }) => pkname === disk && type === 'part');
+  return eachOnce(await listBlocks(os)).filter(({ pkname, type }) => pkname === disk && type === 'part');
 }
 
 /** Runs work on a device that is open only while it runs. */

@@ -8,8 +8,8 @@ export const element: Element = {
     {
       name: 'mdadm',
       reason: 'makes, stops and reads arrays',
-      // Not its rules for udev: they would start every array that a disk brings, and hold the disk.
-      only: ['usr/sbin/mdadm'],
+      // Without its rules that start every array as its disks appear; these let udev read what is on an array.
+      only: ['usr/sbin/mdadm', 'usr/lib/udev/rules.d/63-md-raid-arrays.rules'],
     },
   ],
   scripts: { mdadm: 'writes its configuration for an installed system; here arrays are named by the agent' },
