@@ -51,18 +51,24 @@ function mostFileBytes(target: Target): number {
   return 2 * target.sizeBytes + 64 * 1024 ** 2;
 }
 
-export function tooLarge(target: Target, size: string): AgentError {
+export function tooLarge(target: Target, size: string, isFileSystem: boolean | undefined): AgentError {
+  if (isFileSystem)
+    return new AgentError(
+      'InvalidCommandParamsError',
+      `Root partition is too small for requested image: it is ${size} bytes, ${target.path} has ${target.sizeBytes}; ask for more by root_gb`,
+    );
   return new AgentError(
     'InvalidImage',
     `cannot write the image to ${target.path}: it is ${size} bytes, the disk has ${target.sizeBytes}; choose another disk by root device hints`,
   );
 }
 
-async function planQcow2(contents: ImageContents, target: Target, signal: AbortSignal): Promise<Plan> {
+async function planQcow2(contents: ImageContents, target: Target, job: PlanJob): Promise<Plan> {
+  const { signal } = job;
   const header = readQcow2Header(contents.head, contents.sizeBytes);
   const { sizeBytes } = header;
   // Before its tables are read: they are as large as the disk that they describe.
-  if (sizeBytes > target.sizeBytes) throw tooLarge(target, String(sizeBytes));
+  if (sizeBytes > target.sizeBytes) throw tooLarge(target, String(sizeBytes), job.isFileSystem);
   const map = await readQcow2Map(contents, header, signal);
   return {
     format: 'qcow2',
@@ -91,7 +97,7 @@ export async function makePlan(job: PlanJob, target: Target): Promise<Plan> {
     );
   const plan: Plan =
     format === 'qcow2'
-      ? await planQcow2(contents, target, signal)
+      ? await planQcow2(contents, target, job)
       : {
           format,
           contents,
@@ -102,12 +108,7 @@ export async function makePlan(job: PlanJob, target: Target): Promise<Plan> {
           placer: createRawPlacer,
         };
   const isTooLarge = (plan.imageBytes ?? 0) > target.sizeBytes;
-  if (isTooLarge && job.isFileSystem)
-    throw new AgentError(
-      'InvalidCommandParamsError',
-      `Root partition is too small for requested image: it is ${plan.imageBytes} bytes, ${target.path} has ${target.sizeBytes}; ask for more by root_gb`,
-    );
-  if (isTooLarge) throw tooLarge(target, String(plan.imageBytes));
+  if (isTooLarge) throw tooLarge(target, String(plan.imageBytes), job.isFileSystem);
   if (!job.isFileSystem) checkBootSectors(plan.boot, target.sectorBytes);
   return plan;
 }

@@ -18,6 +18,7 @@ type StreamJob = {
   source: ImageSource;
   checksum: Checksum | undefined;
   device: BlockDevice;
+  isFileSystem?: boolean;
   progress: (progress: CommandProgress) => void;
   signal: AbortSignal;
 };
@@ -72,7 +73,8 @@ export async function streamImage(job: StreamJob, plan: Plan, placer: Placer): P
     for await (const block of blocks) {
       end = block.position + block.bytes.length;
       if (compression) leaveBehind(block.bytes.length);
-      if (plan.imageBytes === undefined && end > device.sizeBytes) throw tooLarge(device, `more than ${end - 1}`);
+      if (plan.imageBytes === undefined && end > device.sizeBytes)
+        throw tooLarge(device, `more than ${end - 1}`, job.isFileSystem);
       await placer.place(block);
     }
     await placer.finish();
