@@ -56,10 +56,8 @@ async function readNvme(os: AgentOs, disk: ExaminedDisk, ask: Ask): Promise<Nvme
 
 async function readAta(ask: Ask, path: string): Promise<AtaAbilities | undefined> {
   const identity = await ask('hdparm', '-I', path);
-  // A disk of another kind is answered with a page that has no model.
-  return identity === undefined || !/Model Number|ATA device/.test(identity)
-    ? undefined
-    : parseHdparmIdentify(identity);
+  // For a disk of another kind hdparm prints a page all the same, of zeros: "ATA device", and a model that is empty.
+  return identity === undefined || !/Model Number:[ \t]*\S/.test(identity) ? undefined : parseHdparmIdentify(identity);
 }
 
 /** SBC-4, 5.30: SANITIZE is 0x48, its service actions 1 overwrite, 2 block erase, 3 cryptographic erase. */
