@@ -15,7 +15,7 @@ if (row === undefined) throw new Error('no row for x86_64');
 describe('the elements that come with Ingot', () => {
   test('are all well-formed, and the agent needs every one of them, base first', async () => {
     const elements = await expandElements(['agent']);
-    expect(elements.map((one) => one.name)).toEqual(['base', 'init', 'kernel', 'tools', 'agent']);
+    expect(elements.map((one) => one.name)).toEqual(['base', 'init', 'kernel', 'software-raid', 'tools', 'agent']);
   });
 
   test('declare each variable once, and none in vain', async () => {
