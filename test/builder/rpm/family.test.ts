@@ -80,6 +80,8 @@ describe('an element on a base of RPM packages', () => {
     const names = makePlan(await expandElements(['agent']), row('loongarch64'), 'rpm').packages.map((one) => one.name);
     expect(names.toSorted()).toEqual([
       'busybox',
+      'dosfstools',
+      'e2fsprogs',
       'efibootmgr',
       'gdisk',
       'glibc',
@@ -87,6 +89,7 @@ describe('an element on a base of RPM packages', () => {
       'kmod',
       'libgcc',
       'libstdc++',
+      'mdadm',
       'systemd',
       'systemd-udev',
       'util-linux',
