@@ -9,7 +9,7 @@ export const element: Element = {
       name: 'util-linux',
       reason: 'lsblk, wipefs, blkdiscard and their kin: what disks are there, and what is on them',
       only: [
-        'usr/bin/{lsblk,findmnt,fallocate,lscpu,flock}',
+        'usr/bin/{lsblk,partx,findmnt,fallocate,lscpu,flock}',
         'usr/sbin/{blkid,wipefs,blkdiscard,blockdev,partx,hwclock,sfdisk,fsfreeze}',
       ],
     },

@@ -231,7 +231,8 @@ test('an operating system is deployed to the mirror, and every disk of it gets a
   await writeFile(archive, Buffer.from((command_result as { system_logs: string }).system_logs, 'base64'));
   const { stdout: entries } = await systemRun('tar', ['-xzOf', archive, 'efibootmgr']);
   for (const label of ['ironic1 (RAID, part0)', 'ironic1 (RAID, part1)']) expect(entries).toContain(label);
-  await command('standby.power_off');
+  // The machine may be off before it has answered.
+  await call('/v1/commands/?wait=false', { name: 'standby.power_off', params: {} }).catch(() => undefined);
   await off;
 });
 
@@ -258,9 +259,11 @@ test('it starts from either disk while the other one is not in the machine', asy
     return lines.join('\n');
   };
   const consoles = await Promise.all([startFrom(0), startFrom(1)]);
-  for (const [index, text] of consoles.entries()) {
-    expect(text).toMatch(new RegExp(`starting Boot\\w+ "ironic1 \\(RAID, part${index}\\)"`));
+  for (const text of consoles) {
     expect(text).toMatch(/md\/raid1:md\d+: active with 1 out of 2 mirrors/);
     expect(text).toMatch(/multi-user|Multi-User|login:/);
   }
+  // The firmware went past the entry of the disk that is gone.
+  const started = consoles.map((text) => /starting Boot\w+ \\?"ironic1 \(RAID, (part\d)\)/.exec(text)?.[1]);
+  expect(new Set(started)).toEqual(new Set(['part0', 'part1']));
 });
