@@ -28,7 +28,8 @@ export const element: Element = {
     {
       name: 'e2fsprogs',
       reason: 'mke2fs: the ephemeral partition of partition images, which Ironic wants as ext4',
-      only: ['usr/sbin/mke2fs', 'etc/mke2fs.conf'],
+      // openEuler has the libraries in the same package.
+      only: ['usr/sbin/mke2fs', 'etc/mke2fs.conf', 'usr/lib**/lib{com_err,e2p,ext2fs}.so*'],
     },
     { name: 'hdparm', reason: 'ATA Security Erase and Sanitize, hidden areas', only: ['usr/sbin/hdparm'], rpm: null },
     { name: 'nvme-cli', reason: 'NVMe Sanitize and Format', only: ['usr/sbin/nvme'], rpm: null },

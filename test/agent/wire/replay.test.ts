@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import type { AgentOs } from '../../../agent/os/door.ts';
 import type { AgentParts } from '../../../agent/parts.ts';
@@ -123,10 +123,16 @@ describe('what ironic-python-agent and Ironic 29 said to each other, said to thi
       await start(`ipa-api-url=${ironic.url} ${requestId(exchanges)}`, { ...disks.os(), clock: clock() });
       const replayed = await replay(exchanges, ironic, isRoot);
       expect(news(replayed)).toEqual([]);
-      const list = await callAgent(replayed.beat as never, 'GET', `/v1/commands/?agent_token=${own}`, null);
-      expect(list.body).toMatchObject({
-        commands: [{ command_status: 'FAILED', command_error: { type: 'ImageChecksumError', code: 500 } }],
-      });
+      // An image with a wrong checksum is fetched once more before it is given up.
+      await vi.waitFor(
+        async () => {
+          const list = await callAgent(replayed.beat as never, 'GET', `/v1/commands/?agent_token=${own}`, null);
+          expect(list.body).toMatchObject({
+            commands: [{ command_status: 'FAILED', command_error: { type: 'ImageChecksumError', code: 500 } }],
+          });
+        },
+        { timeout: 20_000, interval: 200 },
+      );
     });
   });
 

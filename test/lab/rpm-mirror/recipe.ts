@@ -137,6 +137,8 @@ export const RECIPES: readonly Recipe[] = [
   { ...library('gdisk', 'gdisk'), summary: 'GUID partition tables' },
   { ...library('efibootmgr', 'efibootmgr'), summary: 'UEFI boot entries' },
   { ...library('mdadm', 'mdadm'), summary: 'software RAID' },
+  { ...library('dosfstools', 'dosfstools'), summary: 'FAT file systems' },
+  { ...library('e2fsprogs', 'e2fsprogs', 'libext2fs2t64', 'libcom-err2', 'libss2'), summary: 'ext file systems' },
   library('efivar-libs', 'libefivar1t64', 'libefiboot1t64'),
   {
     ...library('busybox', 'busybox'),
