@@ -112,6 +112,7 @@ function rangeTest(text: string): (gib: number) => boolean {
 }
 
 function sizePredicate(hint: unknown): (gib: number) => boolean {
+  if (typeof hint !== 'string' && typeof hint !== 'number') throw refuse(`size ${JSON.stringify(hint)} is no text`);
   const text = normal(String(hint));
   if (text.startsWith('<range-in>')) return rangeTest(text.slice('<range-in>'.length).trim());
   if (text.startsWith('<or>') || text.startsWith('<in>')) {

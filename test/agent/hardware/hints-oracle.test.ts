@@ -132,6 +132,13 @@ describe('hints are read as upstream reads them', () => {
         }
   });
 
+  test.each([[{ toString: 0 }], [Object.create(null)], [['10']], [true], [null]])(
+    'a size that is no text or number is refused: %j',
+    (size) => {
+      expect(() => matches({ size }, { size: GIB })).toThrow('cannot use the root device hints: size');
+    },
+  );
+
   test('any hint at all is tried or refused in words', () => {
     const hint = fc.oneof(
       fc.string(),
