@@ -11,7 +11,9 @@ import { join } from 'node:path';
 
 import { systemStart } from '../system/run.ts';
 
-type Count = { passed: number; failed: number; skipped: number };
+import { failuresOf, type Report } from './run-report.ts';
+
+type Count = { passed: number; failed: number; skipped: number; failures: string[] };
 
 const CHECKS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
   { name: 'types', command: ['tsc'] },
@@ -38,7 +40,7 @@ async function runCheck({ name, command: [file, ...args] }: (typeof CHECKS)[numb
   const start = performance.now();
   const ok = (await runTool(file, args)) === 0;
   console.log(`${ok ? 'ok' : 'FAILED'}: ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
-  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, failures: ok ? [] : [`check: ${name}`] };
 }
 
 /** A run that ends without a report, or with an error outside of any test, is a failure of its own. */
@@ -53,15 +55,13 @@ async function runProject(project: string, folder: string): Promise<Count> {
     `--outputFile.json=${report}`,
   ]);
   try {
-    const result = JSON.parse(readFileSync(report, 'utf8')) as Record<
-      'numPassedTests' | 'numFailedTests' | 'numPendingTests',
-      number
-    >;
-    const failed = result.numFailedTests === 0 && code !== 0 ? 1 : result.numFailedTests;
-    return { passed: result.numPassedTests, failed, skipped: result.numPendingTests };
+    const result = JSON.parse(readFileSync(report, 'utf8')) as Report;
+    const failures = failuresOf(result, process.cwd());
+    if (code !== 0 && failures.length === 0) failures.push(`${project}: an error outside of any test, see above`);
+    // A file that fails before its tests has no failed test in vitest's own count.
+    return { passed: result.numPassedTests, failed: failures.length, skipped: result.numPendingTests, failures };
   } catch {
-    console.log(`FAILED: the ${project} tests left no report`);
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, failures: [`${project}: its tests left no report`] };
   }
 }
 
@@ -89,7 +89,8 @@ try {
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
-const sum = (key: keyof Count) => counts.reduce((total, count) => total + count[key], 0);
+const sum = (key: 'passed' | 'failed' | 'skipped') => counts.reduce((total, count) => total + count[key], 0);
+for (const failure of counts.flatMap(({ failures }) => failures)) console.log(`FAILED: ${failure}`);
 console.log(
   `${sum('passed')} passed, ${sum('failed')} failed${sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''}`,
 );
