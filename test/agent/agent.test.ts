@@ -358,7 +358,7 @@ describe('an agent that died', () => {
     } finally {
       for (const child of processes) child.kill('SIGKILL');
     }
-  }, 20_000);
+  });
 
   test('without its state is not let in again: it locks itself and takes the network down', async () => {
     const first = nextBeat();

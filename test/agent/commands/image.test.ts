@@ -57,7 +57,7 @@ const step = (args: Record<string, unknown>, node: Record<string, unknown> = ROO
 describe('write_image', () => {
   test(
     'writes the image to the disk that the hints name, and a config drive behind it',
-    { timeout: 30_000 },
+    { timeout: 120_000 },
     async () => {
       await machine.stop();
       await machine.start(80 * MIB);

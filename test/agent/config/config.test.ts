@@ -50,7 +50,7 @@ describe('the kernel command line', () => {
       }),
       { numRuns: 200 },
     );
-  }, 30_000);
+  });
 });
 
 describe('the configuration', () => {

@@ -90,7 +90,7 @@ describe('a file', () => {
       }),
       { numRuns: 200 },
     );
-  }, 30_000);
+  });
 
   test('gives back what was written', () => {
     const option = fc.stringMatching(/^[a-z][a-z_]{0,20}$/);

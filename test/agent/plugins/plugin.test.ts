@@ -253,7 +253,7 @@ describe('the example of docs/steps.md', () => {
     expect(first.log).toContain('update_acme_firmware: node n-1 has firmware 2.1');
     const second = await execute(step({ version: '2.1' }), { managers });
     expect(second.command_result).toMatchObject({ clean_result: 'the firmware is 2.1 already' });
-  }, 20_000);
+  });
 
   test('refuses what it cannot do, in the kind’s own error', async () => {
     const { managers } = await find();
