@@ -61,6 +61,7 @@ function successFaults(record: EraseRecord): string[] {
   demand(last?.written === null || last?.written?.unwritable.length === 0, 'parts of the disk could not be written');
   demand(verification !== null, 'nothing was read back');
   demand(verification === null || verification.wrong === 0, 'samples were wrong');
+  demand((verification?.witnesses?.unchanged ?? 0) === 0, 'blocks hold what they held before');
   demand(
     verification === null || verification.expectation === claim?.expects,
     'it was not read back as its method asks',

@@ -88,6 +88,19 @@ const VerificationSchema = strict({
   /** Positions that did not read back as they had to, or could not be read; at most 16 are named. */
   wrong: count,
   wrong_at: Type.Array(strict({ position: bytes, why: text })),
+  /**
+   * Blocks that were read before canaries were written and after the erase: those of the samples, and one more of each part, to which
+   * nothing was written. Absent in evidence of older agents, and of methods that write to the whole disk.
+   */
+  witnesses: Type.Optional(
+    strict({
+      samples: count,
+      /** Of them, those that held something to know them by: blank ones say nothing. */
+      held: count,
+      /** Of those, the ones in which a sector is as it was. */
+      unchanged: count,
+    }),
+  ),
   /** If so much of the disk or more had been left, the samples would have met it with a probability of 99 %. */
   would_find_fraction: Type.Number({ minimum: 0, maximum: 1 }),
 });

@@ -32,12 +32,18 @@ function verificationRow({ verification }: EraseRecord): string {
   if (verification === null) return 'nothing was read back';
   if (verification.expectation === 'ends-zero')
     return verification.wrong === 0 ? 'both ends read as zeros' : `${verification.wrong} ranges do not read as zeros`;
-  const { samples, block_bytes: block, wrong, all_zero: zero, canaries, would_find_fraction: found } = verification;
+  const { samples, block_bytes: block, wrong, all_zero: zero, canaries, witnesses } = verification;
+  const found = verification.would_find_fraction;
   const wanted = { zeros: 'zeros', pattern: 'the pattern', changed: 'anything but what was there', 'ends-zero': '' };
   return [
     `${samples} samples of ${block} bytes had to be ${wanted[verification.expectation]}: ${wrong} were not`,
     `${zero} are zeros`,
     canaries ? 'canaries had been written to all these places' : 'no canaries had been written',
+    ...(witnesses === undefined
+      ? []
+      : [
+          `of ${witnesses.samples} blocks that were read before, too, ${witnesses.held} held something, and ${witnesses.unchanged} of those hold it still`,
+        ]),
     `had ${(found * 100).toPrecision(2)} % of the disk been left, they would have met it with a probability of 99 %`,
   ].join('; ');
 }

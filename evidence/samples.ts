@@ -42,6 +42,26 @@ export function* samplePositions(seed: string, { sizeBytes, blockBytes, count }:
   }
 }
 
+/**
+ * Positions (bytes) of the witnesses: one block of each part, by SHA-256 of the seed, "witness" and the part's number, and never that
+ * of the sample where the part has another one. They are only read, so that an erase of nothing but what was just written shows.
+ */
+export function* witnessPositions(seed: string, sampling: Sampling): Generator<number> {
+  const { sizeBytes, blockBytes, count } = sampling;
+  const blocks = Math.floor(sizeBytes / blockBytes);
+  const key = Buffer.from(seed, 'hex');
+  let part = 0;
+  for (const sample of samplePositions(seed, sampling)) {
+    const from = Math.floor((part * blocks) / count);
+    const to = Math.floor(((part + 1) * blocks) / count);
+    const chance = hash(key, `witness ${part}`).readUIntBE(0, 6) / 2 ** 48;
+    const block = from + Math.floor(chance * (to - from));
+    const isSample = block * blockBytes === sample;
+    yield (isSample && to - from > 1 ? from + ((block - from + 1) % (to - from)) : block) * blockBytes;
+    part += 1;
+  }
+}
+
 /** What is written to a sampled block before the erase: AES-256-CTR of zeros, by the seed, with the position as counter block. */
 export function canary(seed: string, position: number, blockBytes: number): Buffer {
   const counter = Buffer.alloc(16);

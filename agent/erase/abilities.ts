@@ -1,3 +1,5 @@
+import type { ReadsAfter } from './scsi-words.ts';
+
 /** Three ways of Sanitize that NVMe, ATA and SCSI have alike. */
 export type SanitizeKinds = { block: boolean; crypto: boolean; overwrite: boolean };
 
@@ -29,11 +31,29 @@ export type AtaAbilities = {
   words: string[];
 };
 
+export type ScsiAbilities = {
+  sanitize: SanitizeKinds;
+  /** It would erase other logical units of the same device, too. */
+  takesOthers: SanitizeKinds;
+  /** What the disk says of reads after a sanitize, before something is written. */
+  readsAfter: { block: ReadsAfter; crypto: ReadsAfter };
+};
+
+/** TCG Opal, as `sedutil-cli --query` says it. */
+export type OpalAbilities = {
+  isSupported: boolean;
+  isLocked: boolean;
+  /** The lines of it that this was made of. */
+  words: string[];
+};
+
 /** What a disk says it can do about erasing itself. Undefined: it is no such disk, or nobody can ask it. */
 export type Abilities = {
   nvme: NvmeAbilities | undefined;
   ata: AtaAbilities | undefined;
-  scsi: SanitizeKinds | undefined;
+  scsi: ScsiAbilities | undefined;
+  /** Only of a disk that a PSID was given for. */
+  opal: OpalAbilities | undefined;
   /** Tools that would have been asked and are not in this ramdisk. */
   missing: string[];
   hidden: { hpa: string; dco: string };

@@ -14,6 +14,7 @@ import { type EraseStep, type Plan, planDisk } from './plan.ts';
 import { createProgress } from './progress.ts';
 import { readAbilities } from './read-abilities.ts';
 import { type EraseRequest, readSettings } from './settings.ts';
+import { type Gaps, settleBusy } from './settle.ts';
 
 export type EraseOptions = {
   step: EraseStep;
@@ -29,7 +30,7 @@ export type EraseOptions = {
 /** What the step says of each disk: its evidence, its plan alone, or why it was left as it is. */
 type DiskResult = Envelope | { plan: Plan } | { left: string };
 
-type Target = { disk: ExaminedDisk; abilities: Abilities; plan: Plan };
+type Target = { disk: ExaminedDisk; abilities: Abilities; plan: Plan; psid: string | undefined; waitedFor: Gaps };
 
 function raidMember({ family }: ExaminedDisk): { kname: string; isStarted: boolean } | undefined {
   const member = family.find(({ fstype }) => fstype === 'linux_raid_member');
@@ -61,39 +62,60 @@ function refusalOf(reasons: readonly GuardReason[]): string | undefined {
 
 const pathOf = (disk: ExaminedDisk): string => disk.disk.name;
 
+/** A dry run waits for nothing: what a device is at is then all that it says. */
+async function examineSettled(os: AgentOs, request: EraseRequest, options: EraseOptions) {
+  const examine = async () => {
+    const storage = await readStorage(os);
+    return { storage, disks: await examineDisks(os, storage) };
+  };
+  const first = await examine();
+  const waited = request.dryRun ? new Map<string, Gaps>() : await settleBusy(os, first.storage, first.disks, options);
+  return { ...(waited.size === 0 ? first : await examine()), waited };
+}
+
+/** What a locked disk holds nobody can see; whoever gives its PSID wants it erased nevertheless. */
+function guardFor(disk: ExaminedDisk, { opal }: Abilities, guard: GuardOptions): GuardReason[] {
+  const isOpened = opal?.isLocked === true;
+  return guardDisk(disk, guard).filter(({ code }) => !(isOpened && code === 'unreadable'));
+}
+
 async function look(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
-  const storage = await readStorage(os);
+  const { storage, disks, waited } = await examineSettled(os, request, options);
   const guard = guardOptions(options.guard, skippedDisks(node, storage.disks));
   const targets: Target[] = [];
   const results: Record<string, DiskResult> = {};
   const refused: string[] = [];
-  for (const disk of await examineDisks(os, storage)) {
-    const reasons = guardDisk(disk, guard);
+  const serials = disks.flatMap((disk) => disk.serials);
+  for (const serial of Object.keys(request.psids))
+    if (!serials.includes(serial))
+      options.log(`a PSID is given for ${serial}, and no disk here has that serial number`);
+  for (const disk of disks) {
+    const psid = disk.serials.map((serial) => request.psids[serial]).find((one) => one !== undefined);
+    const abilities = await readAbilities(os, disk, psid);
+    const reasons = guardFor(disk, abilities, guard);
     const left = whyLeft(disk, reasons, request);
     if (left !== undefined) {
       options.log(`${pathOf(disk)} is left alone: ${left}`);
       results[pathOf(disk)] = { left };
       continue;
     }
-    const abilities = await readAbilities(os, disk);
-    const psid = request.psids[disk.disk.serial ?? ''];
     const plan = planDisk({ disk, abilities, settings: request.settings, psid }, options.step);
     const guarded = refusalOf(reasons) ?? sleepingMember(disk);
     const why = guarded ?? plan.refusal;
     if (guarded !== undefined) results[pathOf(disk)] = { left: guarded };
-    else targets.push({ disk, abilities, plan });
+    else targets.push({ disk, abilities, plan, psid, waitedFor: waited.get(disk.kname) ?? [] });
     if (why !== undefined) refused.push(`cannot erase ${pathOf(disk)}: ${why}`);
   }
   return { targets, results, refused, guard };
 }
 
 /** Whatever was mounted, plugged in or begun since the plan was made. */
-async function guardAgain(os: AgentOs, { disk }: Target, guard: GuardOptions): Promise<void> {
+async function guardAgain(os: AgentOs, { disk, abilities }: Target, guard: GuardOptions): Promise<void> {
   const now = await examineDevice(os, pathOf(disk));
   if (now === undefined) throw new Error('it is gone');
   if (now.disk.serial !== disk.disk.serial || now.disk.size !== disk.disk.size)
     throw new Error('it is another disk now');
-  const why = refusalOf(guardDisk(now, guard));
+  const why = refusalOf(guardFor(now, abilities, guard));
   if (why !== undefined) throw new Error(why);
 }
 
@@ -142,7 +164,8 @@ export async function eraseDevices(
         abilities,
         plan,
         settings: request.settings,
-        psid: request.psids[disk.disk.serial ?? ''],
+        psid: target.psid,
+        waitedFor: target.waitedFor,
         nonce: request.nonce,
         step: options.step,
         node: { uuid: node.uuid, ...options.machine },

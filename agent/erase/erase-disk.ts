@@ -5,17 +5,15 @@ import { claimOf, type MethodName } from '../../evidence/methods.ts';
 import type { Attempt, Category, EraseRecord, Verification } from '../../evidence/record.ts';
 import { AGENT_VERSION } from '../api/version.ts';
 import type { ExaminedDisk } from '../disk/examine.ts';
-import { withDevice } from '../disk/partitions.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
-import { findInterrupted } from './overwrite.ts';
 import { PERFORMERS, type PerformContext } from './perform.ts';
-import { settleAta } from './perform-ata.ts';
-import { settleNvme } from './perform-nvme.ts';
 import type { EraseStep, Plan } from './plan.ts';
+import { prepare, readBackAll } from './prove.ts';
 import { createRecorder } from './recorder.ts';
 import type { EraseSettings } from './settings.ts';
-import { verifyDisk, verifyEnds, writeCanaries } from './verify.ts';
+import { type Gaps, settle } from './settle.ts';
+import { StuckDevice } from './wait.ts';
 
 export type EraseJob = {
   os: AgentOs;
@@ -26,6 +24,8 @@ export type EraseJob = {
   nonce: string | null;
   step: EraseStep;
   plan: Plan;
+  /** What the device was at before anybody could look at it. */
+  waitedFor: Gaps;
   node: EraseRecord['node'];
   bootId: string | null;
   signal: AbortSignal;
@@ -33,7 +33,7 @@ export type EraseJob = {
   log: (message: string) => void;
 };
 
-type Tried = { attempt: Attempt; verification: Verification | null };
+type Tried = { attempt: Attempt; verification: Verification | null; isStuck: boolean };
 
 /**
  * With a nonce the seed follows from it, so that after a power cut the same pattern is written on; it is as little known to the disk's
@@ -48,51 +48,6 @@ function seedFor({ nonce, disk, step }: EraseJob): string {
 }
 
 const time = (os: AgentOs): string => new Date(os.clock.now()).toISOString();
-
-/** Canaries of an overwrite that is continued were written before it was interrupted: its note says so. */
-async function prepare(
-  context: PerformContext,
-  method: MethodName,
-): Promise<{ canaries: boolean; why: string | undefined }> {
-  if (method === 'metadata') return { canaries: false, why: undefined };
-  const { os, disk, seed, settings } = context;
-  try {
-    return await withDevice(os, disk.disk.name, 'write', async (device) => {
-      const isOurs = method.startsWith('overwrite');
-      const interrupted = isOurs ? await findInterrupted(context, device) : undefined;
-      if (interrupted !== undefined) return { canaries: interrupted.canaries, why: undefined };
-      await writeCanaries(device, seed, settings.verify_share);
-      return { canaries: true, why: undefined };
-    });
-  } catch (error) {
-    return { canaries: false, why: reasonOf(error) };
-  }
-}
-
-async function readBackAll(context: PerformContext, method: MethodName, canaries: boolean): Promise<Verification> {
-  const { os, disk, seed, settings, recorder } = context;
-  const expectation = claimOf(method)?.expects ?? 'zeros';
-  // What the cache has is not what the disk has; the kernel drops it here even where reads go past it anyway.
-  await recorder.run('blockdev', ['--flushbufs', disk.disk.name]).catch(() => undefined);
-  return withDevice(os, disk.disk.name, 'read', async (device) => {
-    if (device.sizeBytes !== disk.disk.size)
-      throw new Error(
-        `the disk has ${device.sizeBytes} bytes now, and had ${disk.disk.size} before: it is another one`,
-      );
-    if (expectation === 'ends-zero') return verifyEnds(device, seed);
-    const pass = Math.max(0, settings.agent_erase_devices_iterations - 1);
-    return verifyDisk(device, { expectation, seed, pass, share: settings.verify_share, canaries });
-  });
-}
-
-function faultOf(verification: Verification, why: string | undefined): string | null {
-  const [first] = verification.wrong_at;
-  if (verification.wrong > 0)
-    return `the disk says that it is done, but ${verification.wrong} of ${verification.samples} samples are not as they have to be, the first at byte ${first?.position}: ${first?.why}`;
-  if (verification.expectation === 'changed' && !verification.canaries)
-    return `nothing can be proved: canaries could not be written before (${why ?? 'no reason'})`;
-  return null;
-}
 
 function unwritableFault(written: Attempt['written']): string | null {
   const [first] = written?.unwritable ?? [];
@@ -119,21 +74,25 @@ async function tryMethod(job: EraseJob, method: MethodName, seed: string): Promi
   let written: Attempt['written'] = null;
   let verification: Verification | null = null;
   let why: string | null = null;
+  let isStuck = false;
   try {
     await checkIdentity(job);
-    gaps = [...(await settleNvme(context)), ...(await settleAta(context))];
+    gaps = await settle(context);
     const prepared = await prepare(context, method);
     if (prepared.why !== undefined) job.log(`${job.disk.disk.name}: no canaries: ${prepared.why}`);
     const performed = await PERFORMERS[method]({ ...context, canaries: prepared.canaries });
     gaps = [...gaps, ...performed.gaps];
     written = performed.written;
-    verification = await readBackAll(context, method, prepared.canaries);
-    why = unwritableFault(written) ?? faultOf(verification, prepared.why);
+    const read = await readBackAll(context, method, prepared);
+    verification = read.verification;
+    why = unwritableFault(written) ?? read.fault;
   } catch (error) {
     job.signal.throwIfAborted();
     why = reasonOf(error);
+    isStuck = error instanceof StuckDevice;
   }
   return {
+    isStuck,
     attempt: {
       method,
       category: claimOf(method)?.category ?? 'none',
@@ -162,13 +121,14 @@ function claim({ abilities }: EraseJob, method: string): { category: Category; c
 
 /** Everything of a disk's abilities that evidence shows: the device's words, and what they were taken for. */
 function abilitiesForEvidence({ abilities, disk }: EraseJob): EraseRecord['capabilities'] {
-  const { nvme, ata, scsi, missing } = abilities;
+  const { nvme, ata, scsi, opal, missing } = abilities;
   return JSON.parse(
     JSON.stringify({
       nvme: nvme ?? null,
       nvme_namespace: disk.nvme ?? null,
       ata: ata ?? null,
-      scsi_sanitize: scsi ?? null,
+      scsi: scsi ?? null,
+      opal: opal ?? null,
       missing_tools: missing,
       limits: disk.limits,
     }),
@@ -204,12 +164,14 @@ export async function eraseDisk(job: EraseJob): Promise<Omit<EraseRecord, 'seque
   const tried: Tried[] = [];
   for (const { method } of plan.methods) {
     const result = await tryMethod(job, method as MethodName, seed);
+    if (tried.length === 0) result.attempt.gaps = [...job.waitedFor, ...result.attempt.gaps];
     tried.push(result);
     if (result.attempt.outcome === 'done') break;
-    const isLast = tried.length === plan.methods.length;
+    const isLast = result.isStuck || tried.length === plan.methods.length;
     job.log(
       `${disk.disk.name}: ${method} failed: ${result.attempt.why}${isLast ? '' : '; FALLING BACK to the next method of the plan'}`,
     );
+    if (isLast) break;
   }
   const last = tried.at(-1);
   const isErased = last?.attempt.outcome === 'done';

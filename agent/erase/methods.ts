@@ -1,41 +1,17 @@
 import type { MethodName } from '../../evidence/methods.ts';
-import type { ExaminedDisk } from '../disk/examine.ts';
-import type { Abilities, SanitizeKinds } from './abilities.ts';
+import type { SanitizeKinds } from './abilities.ts';
+import {
+  absent,
+  AVAILABLE,
+  blocked,
+  foreign,
+  type Availability,
+  type MethodSpec,
+  type Subject,
+  writeRate,
+} from './method-spec.ts';
+import { OPAL, scsiSanitize } from './methods-scsi.ts';
 import type { EraseSettings } from './settings.ts';
-
-export type Subject = {
-  disk: ExaminedDisk;
-  abilities: Abilities;
-  settings: EraseSettings;
-  psid: string | undefined;
-};
-
-/**
- * Whether a disk can be erased by a method. `blocked`: it has it, and something that an operator may clear stands in the way;
- * `absent`: it does not have it.
- */
-/** `foreign`: it is for disks of another kind, and nobody needs to hear of it. */
-export type Availability = { state: 'available' } | { state: 'blocked' | 'absent' | 'foreign'; why: string };
-
-export type MethodSpec = {
-  name: MethodName;
-  /** The device does it by itself; else our own writing does. */
-  isDevices: boolean;
-  look: (subject: Subject) => Availability;
-  /** Minutes that it takes, null where nobody knows. */
-  minutes: (subject: Subject) => number | null;
-};
-
-const AVAILABLE: Availability = { state: 'available' };
-const absent = (why: string): Availability => ({ state: 'absent', why });
-const foreign = (why: string): Availability => ({ state: 'foreign', why });
-const blocked = (why: string): Availability => ({ state: 'blocked', why });
-
-/** Bytes a second that a disk of its kind takes at least, most of the time. */
-function writeRate({ disk }: Subject): number {
-  if (disk.kname.startsWith('nvme')) return 1.5e9;
-  return disk.disk.rotational === false ? 4e8 : 1.2e8;
-}
 
 /** How often our own writing goes over the disk. */
 export function passesOf(settings: EraseSettings): ('pattern' | 'zeros')[] {
@@ -125,27 +101,6 @@ function ataSecurityErase(name: MethodName, isEnhanced: boolean): MethodSpec {
     minutes: ({ abilities: { ata } }) => (isEnhanced ? ata?.enhancedMinutes : ata?.eraseMinutes) ?? null,
   };
 }
-
-function scsiSanitize(kind: keyof SanitizeKinds, name: MethodName): MethodSpec {
-  return {
-    name,
-    isDevices: true,
-    look: ({ abilities, settings }) => {
-      if (!settings.agent_enable_ata_secure_erase) return absent('agent_enable_ata_secure_erase is false');
-      if (abilities.missing.includes('sg_opcodes')) return absent('the tools of sg3-utils are not in this ramdisk');
-      if (abilities.scsi === undefined) return foreign('it is no SCSI disk');
-      return abilities.scsi[kind] ? AVAILABLE : absent('the disk does not have it');
-    },
-    minutes: (subject) => (kind === 'overwrite' ? (subject.disk.disk.size / writeRate(subject) / 60) * 1.5 : 3),
-  };
-}
-
-const OPAL: MethodSpec = {
-  name: 'opal-psid-revert',
-  isDevices: true,
-  look: ({ psid }) => (psid === undefined ? foreign('no PSID was given for it') : AVAILABLE),
-  minutes: () => 1,
-};
 
 function overwrite(name: MethodName, last: 'zeros' | 'pattern'): MethodSpec {
   return {

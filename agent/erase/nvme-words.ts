@@ -1,4 +1,3 @@
-import { AgentError } from '../api/errors.ts';
 import type { NvmeAbilities, NvmeSanitizeState } from './abilities.ts';
 
 /** Log page 0x81, NVMe Base Specification 2.0, 5.16.1.25. */
@@ -16,16 +15,14 @@ export function parseSanitizeLog(bytes: Uint8Array): { state: NvmeSanitizeState;
 /**
  * Identify Controller (5.17.2.1) as `nvme id-ctrl -o json` has it: OACS bit 1 is Format, FNA bits 0 and 1 say that a format (with
  * secure erase) takes all namespaces, bit 2 that there is cryptographic erase; SANICAP bits 0 to 2 are crypto, block and overwrite.
- * @throws AgentError when it is none
+ * @returns undefined when it is no such thing
  */
-export function parseIdCtrl(output: string, controller: string): Omit<NvmeAbilities, 'sanitizeState'> {
+export function parseIdCtrl(output: string, controller: string): Omit<NvmeAbilities, 'sanitizeState'> | undefined {
   let parsed: unknown;
   try {
     parsed = JSON.parse(output);
-  } catch (error) {
-    throw new AgentError('BlockDeviceError', `cannot read what nvme says of ${controller}: it is no JSON`, {
-      cause: error,
-    });
+  } catch {
+    return undefined;
   }
   const words = (parsed ?? {}) as Record<string, unknown>;
   const word = (name: string) => (typeof words[name] === 'number' ? words[name] : 0);

@@ -1,7 +1,7 @@
 import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
 import { parseHdparmIdentify, parseSanitizeStatus } from './ata-words.ts';
-import type { Perform, PerformContext, Performed } from './perform.ts';
+import type { Perform, PerformContext, Performed, SettleContext } from './perform.ts';
 import { waitForDevice } from './wait.ts';
 
 /** Not to keep anybody out, but because the command wants one; IPA's, so that each can clear what the other left. */
@@ -17,12 +17,12 @@ async function securityOf({ recorder, disk }: PerformContext) {
   return parseHdparmIdentify((await recorder.run('hdparm', ['-I', disk.disk.name])).stdout);
 }
 
-async function untilSanitized(context: PerformContext, wasTold: boolean): Promise<void> {
+async function untilSanitized(context: SettleContext, wasTold: boolean): Promise<void> {
   const { name } = context.disk.disk;
   await waitForDevice(context, 'sanitize', async () => {
     const { stdout, stderr } = await context.recorder.run('hdparm', ['--sanitize-status', name]);
     const { state, percent } = parseSanitizeStatus(stdout + stderr);
-    if (state === 'running') return { state, share: (percent ?? 0) / 100 };
+    if (state === 'running') return { state, share: percent === null ? undefined : percent / 100 };
     // The device forgets at a power cycle how an earlier one ended; one that it was told just now it has to know.
     if (state === 'done' || (!wasTold && state === 'idle')) return { state: 'done', share: 1 };
     return { state: 'failed', share: 0, why: `its state is ${state}` };
@@ -30,7 +30,7 @@ async function untilSanitized(context: PerformContext, wasTold: boolean): Promis
 }
 
 /** As for NVMe: a sanitize goes on after a power cut by itself (ACS-3, 4.17.4). */
-export async function settleAta(context: PerformContext): Promise<Performed['gaps']> {
+export async function settleAta(context: SettleContext): Promise<Performed['gaps']> {
   const { ata } = context.abilities;
   if (ata === undefined || !Object.values(ata.sanitize).includes(true)) return [];
   const { stdout } = await context.recorder.run('hdparm', ['--sanitize-status', context.disk.disk.name]);

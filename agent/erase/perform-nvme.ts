@@ -1,5 +1,5 @@
 import { AgentError } from '../api/errors.ts';
-import type { Perform, PerformContext, Performed } from './perform.ts';
+import type { Perform, PerformContext, Performed, SettleContext } from './perform.ts';
 import { readSanitizeLog } from './read-abilities.ts';
 import { waitForDevice } from './wait.ts';
 
@@ -17,7 +17,7 @@ function controllerOf({ abilities, disk }: PerformContext): string {
   return controller;
 }
 
-async function untilSanitized(context: PerformContext, controller: string): Promise<void> {
+async function untilSanitized(context: SettleContext, controller: string): Promise<void> {
   await waitForDevice(context, 'sanitize', async () => {
     const { state, share } = await readSanitizeLog(context.os, controller);
     // "Idle" would be a device that has forgotten that it was told to.
@@ -27,7 +27,7 @@ async function untilSanitized(context: PerformContext, controller: string): Prom
 }
 
 /** A sanitize that a power cut or a restart left running cannot be stopped, and nothing else can be done until it ends. */
-async function pickUp(context: PerformContext, controller: string): Promise<Performed['gaps']> {
+async function pickUp(context: SettleContext, controller: string): Promise<Performed['gaps']> {
   const { state } = await readSanitizeLog(context.os, controller);
   const at = new Date(context.os.clock.now()).toISOString();
   if (state === 'running') {
@@ -54,7 +54,9 @@ async function pickUp(context: PerformContext, controller: string): Promise<Perf
 function sanitize(kind: keyof typeof SANITIZE_ACTIONS): Perform {
   return async (context) => {
     const controller = controllerOf(context);
-    await context.recorder.run('nvme', ['sanitize', controller, `--sanact=${SANITIZE_ACTIONS[kind]}`]);
+    // Without --ause (Allow Unrestricted Sanitize Exit) a disk whose sanitize failed keeps its data to itself until one has succeeded.
+    const ause = context.settings.agent_continue_if_secure_erase_failed ? ['--ause'] : [];
+    await context.recorder.run('nvme', ['sanitize', controller, `--sanact=${SANITIZE_ACTIONS[kind]}`, ...ause]);
     await untilSanitized(context, controller);
     return { written: null, gaps: [] };
   };
@@ -71,7 +73,7 @@ function format(kind: keyof typeof SECURE_ERASES): Perform {
 }
 
 /** Before canaries can be written: what the device is at must have ended. */
-export async function settleNvme(context: PerformContext): Promise<Performed['gaps']> {
+export async function settleNvme(context: SettleContext): Promise<Performed['gaps']> {
   const { nvme } = context.abilities;
   const knowsSanitize = nvme !== undefined && Object.values(nvme.sanitize).includes(true);
   return knowsSanitize ? pickUp(context, nvme.controller) : [];

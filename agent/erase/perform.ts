@@ -30,6 +30,12 @@ export type PerformContext = {
   log: (message: string) => void;
 };
 
+/** What it takes to wait for a device that is at something already. */
+export type SettleContext = Pick<
+  PerformContext,
+  'os' | 'disk' | 'abilities' | 'recorder' | 'signal' | 'progress' | 'log'
+>;
+
 export type Performed = Pick<Attempt, 'written' | 'gaps'>;
 export type Perform = (context: PerformContext) => Promise<Performed>;
 

@@ -1,6 +1,7 @@
 import { METHOD_CLAIMS } from '../../evidence/methods.ts';
 import { CATEGORIES, type EraseRecord } from '../../evidence/record.ts';
-import { METHODS, type MethodSpec, type Subject } from './methods.ts';
+import type { MethodSpec, Subject } from './method-spec.ts';
+import { METHODS } from './methods.ts';
 
 export type EraseStep = 'erase_devices' | 'erase_devices_express';
 

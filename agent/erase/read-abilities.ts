@@ -1,13 +1,13 @@
 import { reasonOf } from '../../system/failure.ts';
 import type { ExaminedDisk } from '../disk/examine.ts';
 import type { AgentOs } from '../os/door.ts';
-import type { Abilities, AtaAbilities, NvmeAbilities, SanitizeKinds } from './abilities.ts';
+import type { Abilities, AtaAbilities, NvmeAbilities, OpalAbilities } from './abilities.ts';
 import { parseDco, parseHdparmIdentify, parseHpa } from './ata-words.ts';
 import { parseIdCtrl, parseSanitizeLog, SANITIZE_LOG } from './nvme-words.ts';
+import { parseOpalQuery } from './opal-words.ts';
+import { readScsi } from './read-scsi.ts';
 
 const TIMEOUT_MS = 60_000;
-/** A disk that does not know a command answers with an error, which is an answer. */
-const ANY_CODE = Array.from({ length: 256 }, (_, code) => code);
 
 type Ask = (program: string, ...args: string[]) => Promise<string | undefined>;
 
@@ -42,8 +42,8 @@ export async function readSanitizeLog(os: AgentOs, controller: string): Promise<
 async function readNvme(os: AgentOs, disk: ExaminedDisk, ask: Ask): Promise<NvmeAbilities | undefined> {
   const controller = disk.nvme?.controllers[0] ?? disk.disk.name.replace(/n\d+$/, '');
   const identity = await ask('nvme', 'id-ctrl', controller, '-o', 'json');
-  if (identity === undefined) return undefined;
-  const abilities = parseIdCtrl(identity, controller);
+  const abilities = identity === undefined ? undefined : parseIdCtrl(identity, controller);
+  if (abilities === undefined) return undefined;
   const { sanitize } = abilities;
   if (!sanitize.block && !sanitize.crypto && !sanitize.overwrite) return { ...abilities, sanitizeState: 'idle' };
   try {
@@ -60,29 +60,6 @@ async function readAta(ask: Ask, path: string): Promise<AtaAbilities | undefined
   return identity === undefined || !/Model Number:[ \t]*\S/.test(identity) ? undefined : parseHdparmIdentify(identity);
 }
 
-/** SBC-4, 5.30: SANITIZE is 0x48, its service actions 1 overwrite, 2 block erase, 3 cryptographic erase. */
-const SCSI_ACTIONS = { overwrite: '0x48,0x1', block: '0x48,0x2', crypto: '0x48,0x3' } as const;
-
-async function readScsi(os: AgentOs, path: string, missing: Set<string>): Promise<SanitizeKinds | undefined> {
-  const has = async (action: string) => {
-    const { stdout } = await os.run('sg_opcodes', [`--opcode=${action}`, path], {
-      timeoutMs: TIMEOUT_MS,
-      okExitCodes: ANY_CODE,
-    });
-    return /Command (?:is )?supported [([]conforming/.test(stdout);
-  };
-  try {
-    return {
-      overwrite: await has(SCSI_ACTIONS.overwrite),
-      block: await has(SCSI_ACTIONS.block),
-      crypto: await has(SCSI_ACTIONS.crypto),
-    };
-  } catch (error) {
-    if (isMissing(error)) missing.add('sg_opcodes');
-    return undefined;
-  }
-}
-
 async function readHidden(ask: Ask, path: string): Promise<Pick<Abilities, 'hidden' | 'hasHiddenSectors'>> {
   const limits = (await ask('hdparm', '-N', path)) ?? '';
   const hpa = parseHpa(limits);
@@ -94,18 +71,36 @@ async function readHidden(ask: Ask, path: string): Promise<Pick<Abilities, 'hidd
   };
 }
 
-const NOTHING_HIDDEN = { hidden: { hpa: 'not an ATA disk', dco: 'not an ATA disk' }, hasHiddenSectors: false };
+const noHidden = (why: string) => ({ hidden: { hpa: why, dco: why }, hasHiddenSectors: false });
+const NOT_ATA = noHidden('not an ATA disk');
 
-/** Asks a disk what it can do about erasing itself. Reads only; never fails: what does not answer has no abilities. */
-export async function readAbilities(os: AgentOs, disk: ExaminedDisk): Promise<Abilities> {
+/** One that nobody could ask may be an ATA disk, and may hide sectors: that it hides none must not be said. */
+function notAsked({ disk }: ExaminedDisk, missing: ReadonlySet<string>): Partial<Abilities> {
+  if (missing.has('hdparm')) return noHidden('unknown: the tool hdparm is not in this ramdisk');
+  return disk.vendor === 'ATA' ? noHidden('unknown: the disk does not say') : {};
+}
+
+async function readOpal(ask: Ask, path: string, psid: string | undefined): Promise<OpalAbilities | undefined> {
+  if (psid === undefined) return undefined;
+  const said = await ask('sedutil-cli', '--query', path);
+  return said === undefined ? undefined : parseOpalQuery(said);
+}
+
+/**
+ * Asks a disk what it can do about erasing itself. Reads only; never fails: what does not answer has no abilities.
+ * @param psid with one the disk is asked about TCG Opal, too
+ */
+export async function readAbilities(os: AgentOs, disk: ExaminedDisk, psid?: string): Promise<Abilities> {
   const missing = new Set<string>();
   const ask = asker(os, missing);
   const { name } = disk.disk;
+  const opal = disk.kind === 'disk' ? await readOpal(ask, name, psid) : undefined;
   const done = (found: Partial<Abilities>): Abilities => ({
     nvme: undefined,
     ata: undefined,
     scsi: undefined,
-    ...NOTHING_HIDDEN,
+    opal,
+    ...NOT_ATA,
     ...found,
     missing: [...missing].toSorted(),
   });
@@ -114,5 +109,5 @@ export async function readAbilities(os: AgentOs, disk: ExaminedDisk): Promise<Ab
   if (!disk.kname.startsWith('sd')) return done({});
   const ata = await readAta(ask, name);
   if (ata) return done({ ata, ...(await readHidden(ask, name)) });
-  return done({ scsi: await readScsi(os, name, missing) });
+  return done({ scsi: await readScsi(os, disk, missing), ...notAsked(disk, missing) });
 }

@@ -1,6 +1,7 @@
 import { Failure, reasonOf } from '../../system/failure.ts';
 import type { RunOptions, RunResult } from '../../system/run.ts';
 import type { Attempt } from '../../evidence/record.ts';
+import { AgentError } from '../api/errors.ts';
 import type { AgentOs } from '../os/door.ts';
 
 type Ran = Attempt['commands'][number];
@@ -19,7 +20,14 @@ function tail(text: string): string {
   return text.trim().slice(-OUTPUT_CHARS).toWellFormed();
 }
 
-/** @param secrets words that stand as *** in the evidence */
+/** The failure of a program names its arguments, and ends up in logs and in the evidence. */
+function hidden(error: unknown, hide: (text: string) => string): unknown {
+  const reason = reasonOf(error);
+  if (hide(reason) === reason) return error;
+  return new AgentError('CommandExecutionError', hide(reason));
+}
+
+/** @param secrets words that stand as *** in the evidence, and in what is thrown */
 export function createRecorder(os: AgentOs, secrets: readonly string[] = []): Recorder {
   const commands: Ran[] = [];
   const hide = (text: string) => secrets.reduce((kept, secret) => kept.replaceAll(secret, '***'), text);
@@ -46,7 +54,7 @@ export function createRecorder(os: AgentOs, secrets: readonly string[] = []): Re
           error instanceof Failure ? (error.cause as { exitCode?: unknown } | undefined)?.exitCode : undefined;
         entry.exit_code = typeof ended === 'number' ? ended : null;
         entry.output = hide(tail(reasonOf(error)));
-        throw error;
+        throw hidden(error, hide);
       } finally {
         entry.milliseconds = Math.round(os.clock.monotonic() - started);
       }

@@ -54,12 +54,18 @@ function text(name: string, value: unknown): string | null {
   throw bad(name, value, 'text');
 }
 
-function psidsOf(value: unknown): Record<string, string> {
+/** As they are printed: groups of a PSID may stand apart. What is wrong is never shown, for it may be one all the same. */
+function psidsOf(name: string, value: unknown): Record<string, string> {
   if (value === undefined || value === null) return {};
-  const isMap = typeof value === 'object' && Object.values(value).every((psid) => typeof psid === 'string');
-  if (!isMap)
-    throw new AgentError('InvalidCommandParamsError', 'cannot erase: psids is no object of serial numbers to PSIDs');
-  return value as Record<string, string>;
+  const wrong = (what: string) => new AgentError('InvalidCommandParamsError', `cannot erase: ${what}`);
+  if (typeof value !== 'object' || Array.isArray(value)) throw wrong(`${name} is no object of serial numbers to PSIDs`);
+  return Object.fromEntries(
+    Object.entries(value).map(([serial, psid]: [string, unknown]) => {
+      const plain = typeof psid === 'string' ? psid.replaceAll(/[\s-]/g, '') : '';
+      if (!/^[A-Za-z0-9]{32}$/.test(plain)) throw wrong(`${name} has no PSID for ${serial}: 32 letters and digits`);
+      return [serial, plain];
+    }),
+  );
 }
 
 /**
@@ -89,7 +95,10 @@ export function readSettings(node: Node, args: Readonly<Record<string, unknown>>
       method: text('method', args['method']),
     },
     nonce: text('nonce', args['nonce'] ?? info['ingot_evidence_nonce']),
-    psids: psidsOf(args['psids']),
+    psids: {
+      ...psidsOf('driver_info.ingot_psids', node.driver_info?.['ingot_psids']),
+      ...psidsOf('psids', args['psids']),
+    },
     dryRun: flag('dry_run', args['dry_run'], false),
   };
 }

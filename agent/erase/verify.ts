@@ -4,15 +4,19 @@ import { reasonOf } from '../../system/failure.ts';
 import { patternAt, patternBase } from '../../evidence/pattern.ts';
 import type { Expectation, Verification } from '../../evidence/record.ts';
 import { canary, samplePositions, type Sampling, samplesHash, samplingOf, wouldFind } from '../../evidence/samples.ts';
+import { AgentError } from '../api/errors.ts';
 import type { BlockDevice } from '../os/door.ts';
 
 const MOST_NAMED = 16;
 const SECTOR_BYTES = 512;
 const END_BYTES = 1024 ** 2;
 
+/** A disk that takes a write and gives something else back. Whatever it says of an erase is worth nothing. */
+export class ForgetfulDisk extends AgentError {}
+
 /**
  * Writes canaries to all places that will be read back, and looks whether they are there.
- * @throws AgentError where the disk does not take them, or does not give them back
+ * @throws `ForgetfulDisk` where the disk does not give them back, or what the kernel says where it does not take them
  */
 export async function writeCanaries(device: BlockDevice, seed: string, share: number): Promise<void> {
   const sampling = samplingOf(device.sizeBytes, device.sectorBytes, share);
@@ -23,7 +27,8 @@ export async function writeCanaries(device: BlockDevice, seed: string, share: nu
   for (const position of samplePositions(seed, sampling)) {
     await device.readBack(block, position);
     if (!block.equals(canary(seed, position, sampling.blockBytes)))
-      throw new Error(
+      throw new ForgetfulDisk(
+        'BlockDeviceEraseError',
         `what was written to byte ${position} does not read back: the disk does not keep what it is given`,
       );
   }

@@ -1,52 +1,44 @@
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { openBlockDevice } from '../../agent/os/block-device.ts';
-import type { AgentOs, BlockDevice } from '../../agent/os/door.ts';
+import type { AgentOs } from '../../agent/os/door.ts';
 import { Failure } from '../../system/failure.ts';
 import type { Run } from '../../system/run.ts';
 import { fakeOs, memoryFiles } from './agent-os.ts';
 import { fakeClock } from './clock.ts';
+import { behave, eraseItself, type Firmware, type Leaves, noSuchDevice } from './disk-vices.ts';
 import { sataAnswers } from './hdparm-answers.ts';
 import { nvmeAnswers, sanitizeLog } from './nvme-answers.ts';
+import { opalAnswers } from './opal-answers.ts';
+import { scsiAnswers, senseData } from './scsi-answers.ts';
 
-/** How a disk's firmware does what it is told. */
-export type Firmware =
-  | 'honest'
-  /** Says that it is done, and nothing was. */
-  | 'does-nothing'
-  /** Says that it is done, and the second half was not. */
-  | 'half'
-  /** Stops in the middle and says so. */
-  | 'fails-half-way'
-  /** ATA: the firmware of the machine has frozen its security. */
-  | 'frozen'
-  /** ATA: does what it is told, and keeps the password. */
-  | 'keeps-password'
-  /** Takes each long write and keeps the first half of it. */
-  | 'tears-writes'
-  /** Takes writes and keeps none. */
-  | 'ignores-writes'
-  /** Has half of the sectors that it says it has: the others are the first ones once more. */
-  | 'half-its-size'
-  /** A bad place in the middle. */
-  | 'bad-sector'
-  /** Is gone after a while. */
-  | 'vanishes'
-  /** Reads give an error at one place. */
-  | 'unreadable';
+/** What the disk says it has: ATA Security, NVMe Format and its cryptographic form, all of Sanitize or one way of it, TCG Opal. */
+export type Ability = 'security' | 'sanitize' | 'format' | 'crypto' | 'opal';
 
 export type FakeDisk = {
-  kind: 'sata' | 'nvme' | 'virtio';
+  kind: 'sata' | 'sas' | 'nvme' | 'virtio';
   firmware?: Firmware;
+  /** 256 KiB unless said, of which every sector is read back. */
+  sizeBytes?: number;
   sectorBytes?: 512 | 4096;
   readOnly?: boolean;
-  /** ATA Security, or NVMe Format: that it has something of its own at all. */
-  abilities?: readonly ('security' | 'sanitize' | 'format' | 'crypto')[];
+  abilities?: readonly Ability[];
   discard?: boolean;
   serial?: string;
   lsblk?: Record<string, unknown>;
+  /** SCSI: byte 7 of the Block Device Characteristics page. */
+  readsAfter?: number;
+  /** SCSI: a sanitize takes other logical units, too. */
+  takesOthers?: boolean;
+  /** TCG Opal: nothing can be read or written until it is reverted with this. */
+  psid?: string;
+  isLocked?: boolean;
+  /** 0 to 1: where those that leave something somewhere leave it. */
+  seed?: number;
+  /** What it leaves when it says that it has erased itself, instead of what its firmware would. */
+  leaves?: Leaves;
 };
 
 export type Disk = FakeDisk & {
@@ -54,12 +46,20 @@ export type Disk = FakeDisk & {
   path: string;
   file: string;
   sizeBytes: number;
+  /** What was on it. */
   before: Buffer;
+  seed: number;
+  isLocked: boolean;
   /** ATA Security. */
   password: string | undefined;
-  /** NVMe sanitize: polls until it is done. */
+  /** Looks at a sanitize until it is done. */
   sanitizing: number;
+  /** As NVMe's log has it: 0 none, 1 done, 2 running, 3 failed. */
   sanitizeStatus: number;
+  /** Reads and writes fail during a sanitize, as those of real devices do. */
+  refusesWhileBusy: boolean;
+  /** SCSI: the kernel was told no size, as the device was at a sanitize when it asked. */
+  isSizeless: boolean;
   gone: boolean;
   writes: number;
 };
@@ -90,8 +90,8 @@ function lsblkLine(disk: Disk): Record<string, unknown> {
     ...Object.fromEntries(nothing.map((name) => [name, null])),
     kname: disk.kname,
     model: `FAKE ${disk.kind}`,
-    size: disk.sizeBytes,
-    rota: disk.kind === 'sata',
+    size: disk.isSizeless ? 0 : disk.sizeBytes,
+    rota: disk.kind === 'sata' || disk.kind === 'sas',
     ro: disk.readOnly ?? false,
     type: 'disk',
     serial: disk.serial ?? `SERIAL-${disk.kname}`,
@@ -104,61 +104,6 @@ function lsblkLine(disk: Disk): Record<string, unknown> {
   };
 }
 
-function noSuchDevice(): Error {
-  return Object.assign(new Error('ENXIO: no such device or address'), { code: 'ENXIO' });
-}
-
-/** The disk as the kernel lets it be written and read, with its firmware's vices. */
-function behave(disk: Disk, device: BlockDevice): BlockDevice {
-  const bad = disk.sizeBytes / 2;
-  const checkThere = () => {
-    if (disk.gone) throw noSuchDevice();
-  };
-  const touches = (buffer: Uint8Array, position: number) => position <= bad && position + buffer.length > bad;
-  const place = (position: number) => (disk.firmware === 'half-its-size' ? position % (disk.sizeBytes / 2) : position);
-  return {
-    ...device,
-    path: disk.path,
-    sectorBytes: disk.sectorBytes ?? 512,
-    write: async (buffer, position) => {
-      disk.writes += 1;
-      if (disk.firmware === 'vanishes' && disk.writes > 50) disk.gone = true;
-      checkThere();
-      if (disk.firmware === 'ignores-writes') return;
-      if (disk.firmware === 'bad-sector' && touches(buffer, position)) throw new Error('EIO: i/o error, write');
-      const isTorn = disk.firmware === 'tears-writes' && buffer.length > 4096;
-      const kept = isTorn ? buffer.subarray(0, buffer.length / 2) : buffer;
-      if (disk.firmware === 'half-its-size' && kept.length > 4096)
-        for (let at = 0; at < kept.length; at += 4096)
-          await device.write(kept.subarray(at, at + 4096), place(position + at));
-      else await device.write(kept, place(position));
-    },
-    read: async (buffer, position) => {
-      checkThere();
-      await device.read(buffer, place(position));
-    },
-    readBack: async (buffer, position) => {
-      checkThere();
-      if (disk.firmware === 'unreadable' && touches(buffer, position)) throw new Error('EIO: i/o error, read');
-      await device.readBack(buffer, place(position));
-    },
-    flush: async () => {
-      checkThere();
-      await device.flush();
-    },
-  };
-}
-
-/** What a device does when it is told to erase itself. @returns whether it says that it went well */
-export async function eraseItself(disk: Disk): Promise<boolean> {
-  const share = { 'does-nothing': 0, half: 0.5, 'fails-half-way': 0.5 }[disk.firmware as string] ?? 1;
-  const handle = await open(disk.file, 'r+');
-  await handle.write(Buffer.alloc(disk.sizeBytes * share), 0, disk.sizeBytes * share, 0);
-  await handle.sync();
-  await handle.close();
-  return disk.firmware !== 'fails-half-way';
-}
-
 export type ErasableMachine = AsyncDisposable & {
   os: AgentOs;
   disks: Disk[];
@@ -167,73 +112,111 @@ export type ErasableMachine = AsyncDisposable & {
   content: (disk: Disk) => Promise<Buffer>;
 };
 
-/**
- * A machine whose disks are files and whose tools (hdparm, nvme, blkdiscard) answer as recorded firmware does, honest or not. All
- * that is read from and written to the disks is real.
- */
-export async function erasableMachine(fakes: readonly FakeDisk[]): Promise<ErasableMachine> {
-  const folder = await mkdtemp(join(tmpdir(), 'ingot-erase-'));
-  const disks: Disk[] = [];
-  const counts = { sata: 0, nvme: 0, virtio: 0 };
-  for (const fake of fakes) {
-    const index = counts[fake.kind]++;
-    const letter = String.fromCodePoint(97 + index);
-    const kname = { sata: `sd${letter}`, nvme: `nvme${index}n1`, virtio: `vd${letter}` }[fake.kind];
-    const file = join(folder, kname);
-    const before = dirt(DISK_BYTES);
-    await writeFile(file, before);
-    disks.push({
+function makeDisks(fakes: readonly FakeDisk[], folder: string): Disk[] {
+  const counts = { sd: 0, nvme: 0, vd: 0 };
+  return fakes.map((fake) => {
+    const family = { sata: 'sd', sas: 'sd', nvme: 'nvme', virtio: 'vd' }[fake.kind] as keyof typeof counts;
+    const index = counts[family]++;
+    const kname = family === 'nvme' ? `nvme${index}n1` : `${family}${String.fromCodePoint(97 + index)}`;
+    const sizeBytes = fake.sizeBytes ?? DISK_BYTES;
+    return {
       ...fake,
       kname,
       path: `/dev/${kname}`,
-      file,
-      sizeBytes: DISK_BYTES,
-      before,
+      file: join(folder, kname),
+      sizeBytes,
+      before: dirt(sizeBytes),
+      seed: fake.seed ?? 0.5,
+      isLocked: fake.isLocked ?? false,
       password: undefined,
       sanitizing: 0,
       sanitizeStatus: 0,
+      refusesWhileBusy: true,
+      isSizeless: false,
       gone: false,
       writes: 0,
-    });
-  }
+    };
+  });
+}
+
+type Answer = (disk: Disk, args: readonly string[], erase: (disk: Disk) => Promise<boolean>) => Promise<string>;
+/** By program and kind of disk; hdparm answers of a SCSI disk as well, with what it makes of no answer. */
+const TOOLS: Readonly<Record<string, Partial<Record<FakeDisk['kind'], Answer>>>> = {
+  hdparm: { sata: sataAnswers, sas: scsiAnswers.hdparm },
+  nvme: { nvme: nvmeAnswers },
+  sg_opcodes: { sas: scsiAnswers.opcodes },
+  sg_sanitize: { sas: scsiAnswers.sanitize },
+  'sedutil-cli': { sata: opalAnswers, nvme: opalAnswers, sas: opalAnswers },
+};
+
+/**
+ * A machine whose disks are files and whose tools (hdparm, nvme, sg3_utils, sedutil-cli, blkdiscard) answer as recorded firmware
+ * does, honest or not. All that is read from and written to the disks is real.
+ * @param options.without tools that are not there
+ */
+export async function erasableMachine(
+  fakes: readonly FakeDisk[],
+  options: { without?: readonly string[] } = {},
+): Promise<ErasableMachine> {
+  const folder = await mkdtemp(join(tmpdir(), 'ingot-erase-'));
+  const disks = makeDisks(fakes, folder);
+  for (const { file, before } of disks) await writeFile(file, before);
   const calls: string[] = [];
   const find = (args: readonly string[]) =>
     disks.find(({ path }) => args.some((arg) => arg === path || arg === path.replace(/n1$/, '')));
-  const run: Run = async (program, args) => {
+  const missing = (program: string) => new Failure('COMMAND_FAILED', `cannot run ${program}: spawn ${program} ENOENT`);
+  const reach = (program: string, args: readonly string[]): Disk | undefined => {
     calls.push([program, ...args].join(' '));
-    const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
-    if (program === 'lsblk') return answer(JSON.stringify({ blockdevices: disks.map((disk) => lsblkLine(disk)) }));
-    if (['udevadm', 'blockdev', 'wipefs'].includes(program)) return answer('');
+    if (options.without?.includes(program)) throw missing(program);
     const disk = find(args);
     if (disk?.gone === true) throw new Failure('COMMAND_FAILED', `cannot run ${program}: No such device`);
-    if (disk?.kind === 'sata' && program === 'hdparm') return answer(await sataAnswers(disk, args, eraseItself));
-    if (disk?.kind === 'nvme' && program === 'nvme') return answer(await nvmeAnswers(disk, args, eraseItself));
-    if (disk?.discard === true && program === 'blkdiscard') return answer(String(await eraseItself(disk)));
-    throw new Failure('COMMAND_FAILED', `cannot run ${program}: spawn ${program} ENOENT`);
+    return disk;
   };
-  const limits = disks.map(({ kname, discard }) => [
-    `/sys/class/block/${kname}/queue/discard_max_bytes`,
-    discard ? '1048576' : '0',
-  ]);
+  const run: Run = async (program, args) => {
+    const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
+    const disk = reach(program, args);
+    if (program === 'lsblk') return answer(JSON.stringify({ blockdevices: disks.map((one) => lsblkLine(one)) }));
+    if (['udevadm', 'blockdev', 'wipefs'].includes(program)) return answer('');
+    const tool = disk && TOOLS[program]?.[disk.kind];
+    if (disk && tool) return answer(await tool(disk, args, eraseItself));
+    if (disk?.discard === true && program === 'blkdiscard') return answer(String(await eraseItself(disk)));
+    throw missing(program);
+  };
+  const files = memoryFiles(
+    Object.fromEntries(
+      disks.map(({ kname, discard }) => [
+        `/sys/class/block/${kname}/queue/discard_max_bytes`,
+        discard ? '1048576' : '0',
+      ]),
+    ),
+  );
   return {
     calls,
     disks,
-    content: async ({ file }) => {
-      const handle = await open(file, 'r');
-      const bytes = Buffer.alloc(DISK_BYTES);
-      await handle.read(bytes, 0, DISK_BYTES, 0);
-      await handle.close();
-      return bytes;
-    },
+    content: ({ file }) => readFile(file),
     os: fakeOs({
       run,
       runBytes: async (program, args) => {
-        const disk = find(args);
-        if (program !== 'nvme' || disk === undefined) throw new Error(`nothing runs ${program}`);
-        return sanitizeLog(disk, eraseItself);
+        const disk = reach(program, args);
+        if (program === 'nvme' && disk?.kind === 'nvme') return sanitizeLog(disk, eraseItself);
+        if (program === 'sg_requests' && disk?.kind === 'sas') return senseData(disk, eraseItself);
+        throw missing(program);
       },
       clock: fakeClock(),
-      files: memoryFiles(Object.fromEntries(limits) as Record<string, string>),
+      files: {
+        ...files,
+        readBytes: async (path) => {
+          const disk = disks.find(({ kname }) => path === `/sys/class/block/${kname}/device/vpd_pgb1`);
+          return disk?.readsAfter === undefined
+            ? files.readBytes(path)
+            : Buffer.from([0, 0xb1, 0, 60, 0, 1, 0, disk.readsAfter]);
+        },
+        write: async (path, content, mode) => {
+          const disk = disks.find(({ kname }) => path === `/sys/class/block/${kname}/device/rescan`);
+          if (disk) disk.isSizeless = disk.sanitizing > 0;
+          else await files.write(path, content, mode);
+        },
+      },
       openDevice: async (path, mode) => {
         const disk = disks.find((one) => one.path === path);
         if (disk === undefined || disk.gone) throw noSuchDevice();

@@ -1,101 +1,26 @@
 import { describe, expect, test } from 'vitest';
 
-import { openChain } from '../../../agent/erase/chain.ts';
-import { eraseDevices } from '../../../agent/erase/erase-devices.ts';
-import { canonicalJson } from '../../../evidence/canonical.ts';
-import { judgeEvidence } from '../../../evidence/judge.ts';
-import type { EraseRecord } from '../../../evidence/record.ts';
-import { type Disk, erasableMachine, type FakeDisk, type Firmware } from '../../fakes/erasable-machine.ts';
+import { FIRMWARES } from '../../fakes/disk-vices.ts';
+import { type Disk, erasableMachine, type FakeDisk } from '../../fakes/erasable-machine.ts';
+import { eraseFakes, eraseMachine } from '../../fakes/erase-run.ts';
 
-type Outcome = {
-  faults: string[];
-  records: EraseRecord[];
-  failure: string;
-  disks: Disk[];
-  left: (disk: Disk) => Promise<number>;
-  calls: string[];
-  log: string;
-};
-
-/** Runs the whole step on a machine with these disks. @returns with it how much of a disk's old content is there still */
-async function erase(
-  fakes: readonly FakeDisk[],
-  info: Record<string, unknown> = {},
-  {
-    step = 'erase_devices' as const,
-    args = {},
-  }: { step?: 'erase_devices' | 'erase_devices_express'; args?: Record<string, unknown> } = {},
-): Promise<Outcome & AsyncDisposable> {
-  const machine = await erasableMachine(fakes);
-  const { os } = machine;
-  let log = '';
-  let failure = '';
-  try {
-    await eraseDevices(
-      os,
-      { uuid: 'n0de', driver_internal_info: info },
-      {
-        step,
-        args,
-        guard: { guardSpecialFilesystems: true, guardContents: [], guardRemovable: false },
-        chain: await openChain(os.files),
-        machine: { serial: null, vendor: null, product: null },
-        signal: new AbortController().signal,
-        progress: () => undefined,
-        log: (message) => (log += `${message}\n`),
-      },
-    );
-  } catch (error) {
-    failure = (error as Error).message;
-  }
-  const text = (await os.files.read('/run/ingot/evidence/records.jsonl')) ?? '';
-  const judgement = judgeEvidence(text);
-  return {
-    failure,
-    log,
-    calls: machine.calls,
-    records: judgement.records,
-    faults: text === '' ? [] : judgement.faults,
-    disks: machine.disks,
-    left: async (disk) => {
-      const now = await machine.content(disk);
-      let sectors = 0;
-      for (let at = 0; at < now.length; at += 512)
-        if (now.subarray(at, at + 512).equals(disk.before.subarray(at, at + 512))) sectors += 1;
-      return sectors;
-    },
-    [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
-  };
-}
-
-const LIES: readonly Firmware[] = [
-  'does-nothing',
-  'half',
-  'fails-half-way',
-  'frozen',
-  'keeps-password',
-  'tears-writes',
-  'ignores-writes',
-  'half-its-size',
-  'bad-sector',
-  'vanishes',
-  'unreadable',
-];
 const KINDS: readonly FakeDisk[] = [
   { kind: 'sata', abilities: ['security'] },
   { kind: 'sata', abilities: ['security', 'sanitize'] },
   { kind: 'sata', abilities: [] },
+  { kind: 'sas', abilities: ['sanitize', 'crypto'] },
+  { kind: 'sas', abilities: [] },
   { kind: 'nvme', abilities: ['format', 'crypto'] },
   { kind: 'nvme', abilities: ['sanitize'] },
   { kind: 'nvme', abilities: ['format'], sectorBytes: 4096 },
   { kind: 'virtio', discard: true },
 ];
 
-describe.each(['honest' as const, ...LIES])('a disk whose firmware is "%s"', (firmware) => {
+describe.each(FIRMWARES)('a disk whose firmware is "%s"', (firmware) => {
   test.each([false, true])('is never said to be erased while its data is there (falling back: %s)', async (mayFall) => {
-    await using outcome = await erase(
+    await using outcome = await eraseFakes(
       KINDS.map((disk) => ({ ...disk, firmware })),
-      { agent_continue_if_secure_erase_failed: mayFall, disk_erasure_concurrency: 4 },
+      { info: { agent_continue_if_secure_erase_failed: mayFall, disk_erasure_concurrency: 4 } },
     );
     expect(outcome.faults).toEqual([]);
     const wrong = await Promise.all(
@@ -115,9 +40,8 @@ describe.each(['honest' as const, ...LIES])('a disk whose firmware is "%s"', (fi
   });
 
   test('is not said to be erased by express, unless it is said that data is left', async () => {
-    await using outcome = await erase(
+    await using outcome = await eraseFakes(
       KINDS.map((disk) => ({ ...disk, firmware })),
-      {},
       { step: 'erase_devices_express' },
     );
     expect(outcome.faults).toEqual([]);
@@ -132,10 +56,10 @@ describe.each(['honest' as const, ...LIES])('a disk whose firmware is "%s"', (fi
 describe('what is done about it', () => {
   test('an erase that did nothing is followed by a weaker one only where the operator allows it, and loudly', async () => {
     const disk: FakeDisk = { kind: 'nvme', abilities: ['format'], firmware: 'does-nothing' };
-    await using strict = await erase([disk]);
+    await using strict = await eraseFakes([disk]);
     expect(strict.failure).toContain('what was there before is there still');
     expect(strict.records[0]?.attempts.map(({ method }) => method)).toEqual(['nvme-format-user-data']);
-    await using lax = await erase([disk], { agent_continue_if_secure_erase_failed: true });
+    await using lax = await eraseFakes([disk], { info: { agent_continue_if_secure_erase_failed: true } });
     expect(lax.failure).toBe('');
     expect(lax.records[0]?.attempts.map(({ method, outcome }) => `${method} ${outcome}`)).toEqual([
       'nvme-format-user-data failed',
@@ -146,25 +70,25 @@ describe('what is done about it', () => {
 
   test('a frozen disk is explained, and overwritten only where the operator allows it', async () => {
     const disk: FakeDisk = { kind: 'sata', abilities: ['security'], firmware: 'frozen' };
-    await using strict = await erase([disk]);
+    await using strict = await eraseFakes([disk]);
     expect(strict.failure).toContain('frozen');
     expect(strict.failure).toContain('plug it in again');
     expect(strict.records).toEqual([]);
-    await using lax = await erase([disk], { agent_continue_if_secure_erase_failed: true });
+    await using lax = await eraseFakes([disk], { info: { agent_continue_if_secure_erase_failed: true } });
     expect(lax.records[0]).toMatchObject({ result: 'erased', category: 'clear' });
   });
 
   test.each(['honest', 'fails-half-way', 'half', 'does-nothing'] as const)(
     'the password of an ATA disk that is %s is cleared again',
     async (firmware) => {
-      await using outcome = await erase([{ kind: 'sata', abilities: ['security'], firmware }]);
+      await using outcome = await eraseFakes([{ kind: 'sata', abilities: ['security'], firmware }]);
       expect(outcome.disks[0]?.password).toBeUndefined();
       expect(outcome.calls.join('\n')).toContain('--security-set-pass NULL');
     },
   );
 
   test('a disk that keeps its password is an error that says what it is', async () => {
-    await using outcome = await erase([{ kind: 'sata', abilities: ['security'], firmware: 'keeps-password' }]);
+    await using outcome = await eraseFakes([{ kind: 'sata', abilities: ['security'], firmware: 'keeps-password' }]);
     expect(outcome.failure).toContain('cannot clear the password of /dev/sda: it is NULL');
   });
 
@@ -175,49 +99,34 @@ describe('what is done about it', () => {
     if (disk === undefined) throw new Error('there is one');
     disk.sanitizing = 5;
     disk.sanitizeStatus = 2;
-    const { os } = machine;
-    const result = await eraseDevices(
-      os,
-      { uuid: 'n0de' },
-      {
-        step: 'erase_devices',
-        args: { nonce: 'n0nce' },
-        guard: { guardSpecialFilesystems: true, guardContents: [], guardRemovable: false },
-        chain: await openChain(os.files),
-        machine: { serial: null, vendor: null, product: null },
-        signal: new AbortController().signal,
-        progress: () => undefined,
-        log: () => undefined,
-      },
-    );
-    const record = (result['/dev/nvme0n1'] as { record: EraseRecord }).record;
-    expect(record).toMatchObject({ result: 'erased', category: 'purge', nonce: 'n0nce' });
-    expect(record.attempts[0]?.gaps[0]?.how).toContain('at a sanitize already');
-    expect(judgeEvidence(`${canonicalJson(result['/dev/nvme0n1'])}\n`).faults).toEqual([]);
+    const outcome = await eraseMachine(machine, { args: { nonce: 'n0nce' } });
+    expect(outcome.failure).toBe('');
+    expect(outcome.records).toMatchObject([{ result: 'erased', category: 'purge', nonce: 'n0nce' }]);
+    expect(outcome.records[0]?.attempts[0]?.gaps[0]?.how).toContain('at a sanitize already');
+    expect(outcome.progress[0]).toContain('nvme0n1 is at a sanitize from before');
+    expect(outcome.faults).toEqual([]);
   });
 
   test('read-only disks are an error, or left alone where the operator says so', async () => {
     const disks: FakeDisk[] = [{ kind: 'virtio', readOnly: true }, { kind: 'virtio' }];
-    await using strict = await erase(disks);
+    await using strict = await eraseFakes(disks);
     expect(strict.failure).toContain('/dev/vda is read-only');
     expect(strict.records.map(({ disk }) => disk.path)).toEqual(['/dev/vdb']);
-    await using lax = await erase(disks, { agent_erase_skip_read_only: true });
+    await using lax = await eraseFakes(disks, { info: { agent_erase_skip_read_only: true } });
     expect(lax.failure).toBe('');
     expect(await lax.left(lax.disks[0] as Disk)).toBe(512);
   });
 
   test('a member of an array that nobody has started is no success, for its data would stay', async () => {
-    await using outcome = await erase([{ kind: 'virtio', lsblk: { fstype: 'linux_raid_member' } }]);
+    await using outcome = await eraseFakes([{ kind: 'virtio', lsblk: { fstype: 'linux_raid_member' } }]);
     expect(outcome.failure).toContain('a software RAID that is not started');
     expect(await outcome.left(outcome.disks[0] as Disk)).toBe(512);
   });
 
   test('a dry run says what would be done, and does nothing', async () => {
-    await using outcome = await erase(
-      [{ kind: 'virtio' }, { kind: 'nvme', abilities: ['format'] }],
-      {},
-      { args: { dry_run: true } },
-    );
+    await using outcome = await eraseFakes([{ kind: 'virtio' }, { kind: 'nvme', abilities: ['format'] }], {
+      args: { dry_run: true },
+    });
     expect(outcome.records).toEqual([]);
     expect(outcome.log).toContain('/dev/nvme0n1: nvme-format-user-data (2 min: the strongest that the disk has)');
     for (const disk of outcome.disks) expect(await outcome.left(disk)).toBe(512);
