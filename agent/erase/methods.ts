@@ -24,7 +24,8 @@ export function passesOf(settings: EraseSettings): ('pattern' | 'zeros')[] {
 function noNvme({ disk, abilities, settings }: Subject): Availability | undefined {
   if (!disk.kname.startsWith('nvme')) return foreign('it is no NVMe disk');
   if (!settings.agent_enable_nvme_secure_erase) return absent('agent_enable_nvme_secure_erase is false');
-  if (abilities.missing.includes('nvme')) return absent('the tool nvme is not in this ramdisk');
+  if (abilities.missing.includes('nvme'))
+    return absent('the tool nvme is not in this ramdisk: build it with the element erase-tools');
   return abilities.nvme === undefined ? absent('the disk does not say what it can do') : undefined;
 }
 
@@ -64,7 +65,8 @@ function nvmeFormat(name: MethodName, needsCrypto: boolean): MethodSpec {
 
 function noAta({ abilities, settings }: Subject): Availability | undefined {
   if (!settings.agent_enable_ata_secure_erase) return absent('agent_enable_ata_secure_erase is false');
-  if (abilities.missing.includes('hdparm')) return absent('the tool hdparm is not in this ramdisk');
+  if (abilities.missing.includes('hdparm'))
+    return absent('the tool hdparm is not in this ramdisk: build it with the element erase-tools');
   return abilities.ata === undefined ? foreign('it is no ATA disk') : undefined;
 }
 

@@ -12,4 +12,5 @@ export const element: Element = {
       rpm: null,
     },
   ],
+  checks: [{ path: 'usr/sbin/sedutil-cli', reason: 'the agent calls it; no base of RPM packages has it' }],
 };

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import type { BlockDevice } from '../../agent/os/door.ts';
 import type { Disk } from './erasable-machine.ts';
 
-/** How a disk's firmware does what it is told. None is real; each does what has been seen of real ones, or could be. */
+/** How a disk's firmware does what it is told. None is real; each does what has been seen of real ones, or could be. `trims-the-map` does it by discard alone. */
 export const FIRMWARES = [
   'honest',
   /** Says that it is done, and nothing was. */
@@ -34,6 +34,8 @@ export const FIRMWARES = [
   'half-its-size',
   /** Has fewer sectors after an erase than before: the others are hidden (HPA), and as they were. */
   'shrinks',
+  /** Forgets where things are, and not what they were: reads are zeros, and the data is in its flash. */
+  'trims-the-map',
   /** A bad place in the middle. */
   'bad-sector',
   /** Is gone after a while. */
@@ -71,6 +73,7 @@ export function behave(disk: Disk, device: BlockDevice): BlockDevice {
     sectorBytes: disk.sectorBytes ?? SECTOR_BYTES,
     write: async (buffer, position) => {
       disk.writes += 1;
+      disk.isUnmapped = false;
       if (disk.firmware === 'vanishes' && disk.writes > 50) disk.gone = true;
       check();
       if (disk.firmware === 'ignores-writes') return;
@@ -88,6 +91,10 @@ export function behave(disk: Disk, device: BlockDevice): BlockDevice {
     },
     readBack: async (buffer, position) => {
       check();
+      if (disk.isUnmapped) {
+        buffer.fill(0);
+        return;
+      }
       if (disk.firmware === 'unreadable' && touches(buffer, position)) throw new Error('EIO: i/o error, read');
       await device.readBack(buffer, place(position));
     },
@@ -123,6 +130,10 @@ function leavesBehind({ firmware, sizeBytes, seed, leaves }: Disk): Leaves['rang
 
 /** What a device does when it is told to erase itself. @returns whether it says that it went well */
 export async function eraseItself(disk: Disk): Promise<boolean> {
+  if (disk.firmware === 'trims-the-map' && disk.kind === 'virtio') {
+    disk.isUnmapped = true;
+    return true;
+  }
   if (disk.firmware === 'vanishes-erasing') {
     disk.gone = true;
     return false;

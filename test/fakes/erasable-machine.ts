@@ -37,6 +37,8 @@ export type FakeDisk = {
   isLocked?: boolean;
   /** 0 to 1: where those that leave something somewhere leave it. */
   seed?: number;
+  /** Kernel name of the disk that is erased in this one's place: one namespace where it should have been another. */
+  eraseGoesTo?: string;
   /** What it leaves when it says that it has erased itself, instead of what its firmware would. */
   leaves?: Leaves;
 };
@@ -60,6 +62,8 @@ export type Disk = FakeDisk & {
   refusesWhileBusy: boolean;
   /** SCSI: the kernel was told no size, as the device was at a sanitize when it asked. */
   isSizeless: boolean;
+  /** Reads are zeros, whatever is there. */
+  isUnmapped: boolean;
   gone: boolean;
   writes: number;
 };
@@ -133,6 +137,7 @@ function makeDisks(fakes: readonly FakeDisk[], folder: string): Disk[] {
       sanitizeStatus: 0,
       refusesWhileBusy: true,
       isSizeless: false,
+      isUnmapped: false,
       gone: false,
       writes: 0,
     };
@@ -172,14 +177,15 @@ export async function erasableMachine(
     if (disk?.gone === true) throw new Failure('COMMAND_FAILED', `cannot run ${program}: No such device`);
     return disk;
   };
+  const erase = (disk: Disk) => eraseItself(disks.find(({ kname }) => kname === disk.eraseGoesTo) ?? disk);
   const run: Run = async (program, args) => {
     const answer = (stdout: string) => ({ stdout, stderr: '', exitCode: 0 });
     const disk = reach(program, args);
     if (program === 'lsblk') return answer(JSON.stringify({ blockdevices: disks.map((one) => lsblkLine(one)) }));
     if (['udevadm', 'blockdev', 'wipefs'].includes(program)) return answer('');
     const tool = disk && TOOLS[program]?.[disk.kind];
-    if (disk && tool) return answer(await tool(disk, args, eraseItself));
-    if (disk?.discard === true && program === 'blkdiscard') return answer(String(await eraseItself(disk)));
+    if (disk && tool) return answer(await tool(disk, args, erase));
+    if (disk?.discard === true && program === 'blkdiscard') return answer(String(await erase(disk)));
     throw missing(program);
   };
   const files = memoryFiles(
@@ -198,8 +204,8 @@ export async function erasableMachine(
       run,
       runBytes: async (program, args) => {
         const disk = reach(program, args);
-        if (program === 'nvme' && disk?.kind === 'nvme') return sanitizeLog(disk, eraseItself);
-        if (program === 'sg_requests' && disk?.kind === 'sas') return senseData(disk, eraseItself);
+        if (program === 'nvme' && disk?.kind === 'nvme') return sanitizeLog(disk, erase);
+        if (program === 'sg_requests' && disk?.kind === 'sas') return senseData(disk, erase);
         throw missing(program);
       },
       clock: fakeClock(),

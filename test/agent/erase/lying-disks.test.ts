@@ -123,6 +123,37 @@ describe('what is done about it', () => {
     expect(await outcome.left(outcome.disks[0] as Disk)).toBe(512);
   });
 
+  test('a format of one namespace that takes another one in its place is no erase of the first', async () => {
+    const namespaces: FakeDisk[] = [
+      { kind: 'nvme', abilities: ['format'], eraseGoesTo: 'nvme1n1' },
+      { kind: 'nvme', abilities: ['format'] },
+    ];
+    await using outcome = await eraseFakes(namespaces);
+    expect(outcome.records.map(({ disk: { path }, result }) => `${path} ${result}`)).toEqual([
+      '/dev/nvme0n1 failed',
+      '/dev/nvme1n1 erased',
+    ]);
+  });
+
+  test('a discard that reads as zeros is no erase of any category, for the data may be in the flash still', async () => {
+    const disk: FakeDisk = { kind: 'virtio', discard: true };
+    await using hides = await eraseFakes([{ ...disk, firmware: 'trims-the-map' }], { args: { method: 'discard' } });
+    expect(hides.records[0]).toMatchObject({ result: 'erased', category: 'none' });
+    await using nothing = await eraseFakes([{ ...disk, firmware: 'does-nothing' }], { args: { method: 'discard' } });
+    expect(nothing.records[0]).toMatchObject({ result: 'failed', category: 'none' });
+  });
+
+  test('a device that no longer comes any further is told nothing else', async () => {
+    await using outcome = await eraseFakes(
+      [{ kind: 'sas', abilities: ['sanitize', 'crypto'], firmware: 'never-ends' }],
+      {
+        info: { agent_continue_if_secure_erase_failed: true },
+      },
+    );
+    expect(outcome.records[0]?.attempts.map(({ method }) => method)).toEqual(['scsi-sanitize-block']);
+    expect(outcome.failure).toContain('takes no other command until it has lost its power');
+  });
+
   test('a dry run says what would be done, and does nothing', async () => {
     await using outcome = await eraseFakes([{ kind: 'virtio' }, { kind: 'nvme', abilities: ['format'] }], {
       args: { dry_run: true },

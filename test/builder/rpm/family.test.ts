@@ -95,4 +95,15 @@ describe('an element on a base of RPM packages', () => {
       'util-linux',
     ]);
   });
+
+  test('what erases disks is there under that base’s names, where it is wanted', async () => {
+    const namesOf = async (...elements: string[]) =>
+      makePlan(await expandElements(elements), row('aarch64'), 'rpm').packages.map((one) => one.name);
+    const before = await namesOf('agent');
+    const after = await namesOf('agent', 'erase-tools', 'sg3-utils');
+    expect(after.filter((name) => !before.includes(name)).toSorted()).toEqual(['hdparm', 'nvme-cli', 'sg3_utils']);
+    // On Debian the first two are in every ramdisk, and are named twice.
+    const debian = makePlan(await expandElements(['agent', 'erase-tools']), row('aarch64')).packages;
+    expect(debian.find(({ name }) => name === 'hdparm')?.only).toEqual(['usr/sbin/hdparm', 'usr/sbin/hdparm']);
+  });
 });
