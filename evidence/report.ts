@@ -48,10 +48,15 @@ function verificationRow({ verification }: EraseRecord): string {
   ].join('; ');
 }
 
+function outcome({ result, attempts }: EraseRecord): string {
+  if (result === 'failed') return 'NOT ERASED';
+  return attempts.at(-1)?.method === 'metadata' ? 'metadata erased, DATA LEFT' : 'erased';
+}
+
 function section(record: EraseRecord): Section {
   const { disk, node, hidden } = record;
   return {
-    title: `${known(disk.vendor, disk.model)}, serial ${known(disk.serial)}: ${record.result === 'erased' ? 'erased' : 'NOT ERASED'}`,
+    title: `${known(disk.vendor, disk.model)}, serial ${known(disk.serial)}: ${outcome(record)}`,
     rows: [
       [
         'result',

@@ -12,6 +12,10 @@ export type MachineDisk = {
   sectorBytes?: 512 | 4096;
   /** What the guest reads as the disk's serial number; virtio keeps 20 characters. */
   serial: string;
+  /** The guest cannot write to it. Not of a SATA disk, which QEMU plays writable only. */
+  readOnly?: boolean;
+  /** No faster than that, for what has to be interrupted in the middle. */
+  writeBytesPerSecond?: number | undefined;
 };
 
 /** A TCP port of this host's loopback that leads to a port of the guest. */
@@ -90,12 +94,16 @@ export function diskArguments(disk: MachineDisk, index: number, bootIndex?: numb
     disk.sectorBytes === undefined
       ? ''
       : `,logical_block_size=${disk.sectorBytes},physical_block_size=${disk.sectorBytes}`;
+  const limits = [
+    disk.readOnly ? ',readonly=on' : '',
+    disk.writeBytesPerSecond === undefined ? '' : `,throttling.bps-write=${disk.writeBytesPerSecond}`,
+  ].join('');
   const place = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
   return [
     ...(disk.kind === 'scsi' ? ['-device', `virtio-scsi-pci,id=scsi${index}`] : []),
     '-drive',
     // unsafe: the guest's flushes need not reach this host's disk; such a disk does not outlive the host's crash.
-    `if=none,id=drive${index},file=${word(disk.path)},format=${disk.format ?? 'raw'},cache=unsafe,discard=unmap,detect-zeroes=unmap`,
+    `if=none,id=drive${index},file=${word(disk.path)},format=${disk.format ?? 'raw'},cache=unsafe,discard=unmap,detect-zeroes=unmap${limits}`,
     '-device',
     `${driver},id=disk${index},drive=drive${index},serial=${word(disk.serial)}${sector}${place}`,
   ];

@@ -51,12 +51,19 @@ export class AgentError extends Error {
   /** HTTP status when it is thrown before a command starts. */
   readonly code: number;
 
+  /**
+   * What was done all the same, in the form that the result would have had. It stands in `command_result` of a FAILED command, where
+   * ironic-python-agent has null and Ironic does not look (`agent_base.process_next_step` reads `command_error` alone).
+   */
+  readonly result: unknown;
+
   /** @param details what exactly cannot be done, why, and what to try; shown to the operator */
-  constructor(type: AgentErrorType, details: string, options?: ErrorOptions) {
+  constructor(type: AgentErrorType, details: string, { result, ...options }: ErrorOptions & { result?: unknown } = {}) {
     super(`${AGENT_ERRORS[type].message}: ${details}`, options);
     this.type = type;
     this.code = AGENT_ERRORS[type].code;
     this.details = details;
+    this.result = result;
   }
   readonly details: string;
 

@@ -2,6 +2,7 @@ import type { Node } from '../api/command.ts';
 import type { GuardSettings } from '../disk/guard.ts';
 import { type EvidenceChain, openChain } from '../erase/chain.ts';
 import { eraseDevices } from '../erase/erase-devices.ts';
+import { eraseDevicesMetadata } from '../erase/erase-metadata.ts';
 import type { EraseStep } from '../erase/plan.ts';
 import type { CommandContext, StepRequest, StepSpec } from '../engine/command-table.ts';
 import type { AgentOs } from '../os/door.ts';
@@ -17,7 +18,7 @@ function chainOf(os: AgentOs): Promise<EvidenceChain> {
 }
 
 /** The docs of the field say "true wipes special file systems"; IPA's code has it the other way round. */
-export function guardFor({ config }: AgentDeps, node: Node): GuardSettings {
+function guardFor({ config }: AgentDeps, node: Node): GuardSettings {
   const isForced = node.driver_internal_info?.['wipe_special_filesystems'] === true;
   return { ...config, guardSpecialFilesystems: config.guardSpecialFilesystems && !isForced };
 }
@@ -51,15 +52,29 @@ async function runErase(step: EraseStep, deps: AgentDeps, { node, args }: StepRe
   });
 }
 
+async function runEraseMetadata(deps: AgentDeps, { node, args }: StepRequest, context: CommandContext) {
+  return eraseDevicesMetadata(deps.os, node, {
+    args,
+    guard: guardFor(deps, node),
+    chain: await chainOf(deps.os),
+    machine: await machineOf(deps),
+    signal: context.signal,
+    progress: (done, total, device) =>
+      context.progress({ phase: 'erase metadata', done, total, unit: 'devices', message: device }),
+    log: context.log,
+  });
+}
+
+const NONCE = {
+  description: 'Text that has to stand in the evidence; the conductor of Ingot chooses one itself.',
+  required: false,
+};
 const ARGS: StepSpec<AgentDeps>['argsinfo'] = {
   dry_run: {
     description: 'True: say what would be done to each disk and how long it would take, and do nothing.',
     required: false,
   },
-  nonce: {
-    description: 'Text that has to stand in the evidence; the conductor of Ingot chooses one itself.',
-    required: false,
-  },
+  nonce: NONCE,
   method: {
     description: 'The one method to use on all disks, instead of the strongest that each has.',
     required: false,
@@ -72,6 +87,14 @@ const ARGS: StepSpec<AgentDeps>['argsinfo'] = {
 };
 
 export const ERASE_STEPS: readonly StepSpec<AgentDeps>[] = [
+  {
+    step: 'erase_devices_metadata',
+    interface: 'deploy',
+    priorities: { clean: 99, deploy: 0 },
+    abortable: true,
+    argsinfo: { nonce: NONCE },
+    run: runEraseMetadata,
+  },
   {
     step: 'erase_devices',
     interface: 'deploy',

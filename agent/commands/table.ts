@@ -1,13 +1,11 @@
-import type { Node } from '../api/command.ts';
-import { eraseDevicesMetadata } from '../disk/erase-metadata.ts';
-import type { CommandContext, CommandSpec, StepManager, StepSpec } from '../engine/command-table.ts';
+import type { CommandSpec, StepManager, StepSpec } from '../engine/command-table.ts';
 import { flowCommand } from '../engine/flow.ts';
 import { HARDWARE_MANAGER_VERSION, stepCommands } from '../engine/steps.ts';
 import { BOOTC_STEP } from './bootc.ts';
 import { BURN_IN_STEPS } from './burn-in-steps.ts';
 import { DEPARTURE_COMMANDS } from './departures.ts';
 import type { AgentDeps } from './deps.ts';
-import { ERASE_STEPS, guardFor } from './erase-steps.ts';
+import { ERASE_STEPS } from './erase-steps.ts';
 import { FIRMWARE_STEPS } from './firmware-steps.ts';
 import { IMAGE_COMMANDS, runWriteImage } from './image.ts';
 import { INJECT_FILES } from './inject-files.ts';
@@ -16,25 +14,8 @@ import { POLL_COMMANDS } from './poll.ts';
 import { POWER_COMMANDS } from './power.ts';
 import { RAID_STEPS } from './raid-steps.ts';
 
-async function runEraseMetadata(deps: AgentDeps, node: Node, context: CommandContext): Promise<null> {
-  await eraseDevicesMetadata(deps.os, node, {
-    guard: guardFor(deps, node),
-    progress: (done, total, device) =>
-      context.progress({ phase: 'erase metadata', done, total, unit: 'devices', message: device }),
-    log: context.log,
-  });
-  return null;
-}
-
 /** Every step that the agent has without plug-ins and containers. */
 export const STEPS: readonly StepSpec<AgentDeps>[] = [
-  {
-    step: 'erase_devices_metadata',
-    interface: 'deploy',
-    priorities: { clean: 99, deploy: 0 },
-    abortable: true,
-    run: (deps, { node }, context) => runEraseMetadata(deps, node, context),
-  },
   ...ERASE_STEPS,
   ...FIRMWARE_STEPS,
   ...RAID_STEPS,

@@ -1,27 +1,14 @@
-import { reasonOf } from '../../system/failure.ts';
-import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import type { Storage } from '../hardware/disk-model.ts';
-import { readStorage } from '../hardware/disks.ts';
 import { type Block, isDisk, withDescendants } from '../hardware/lsblk.ts';
 import { partOf } from '../hardware/paths.ts';
-import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
-import { examineDisks } from './examine.ts';
-import { guardOptions, type GuardSettings, leftAlone, refuseGuarded } from './guard.ts';
-import { rereadPartitions, withDevice } from './partitions.ts';
 import { readTable } from './tables.ts';
 
 /** Signatures of file systems, volumes and partition tables lie within this much of a device's ends. */
 const END_BYTES = 1024 ** 2;
 /** Label of the small disk on which a BMC hands parameters to the agent. */
 const VIRTUAL_MEDIA_LABEL = 'ir-vfd-dev';
-
-type Options = {
-  guard: GuardSettings;
-  progress: (done: number, total: number, device: string) => void;
-  log: (message: string) => void;
-};
 
 async function checkZero(device: BlockDevice, position: number, length: number): Promise<void> {
   const bytes = Buffer.alloc(length);
@@ -82,7 +69,7 @@ function isOwnDisk(block: Block, blocks: readonly Block[]): boolean {
 }
 
 /** All but what is there twice: the further paths to a disk. */
-function withoutDoubles({ blocks, others }: Storage): Block[] {
+export function withoutDoubles({ blocks, others }: Storage): Block[] {
   const doubles = others
     .filter(({ kind }) => kind === 'double')
     .flatMap(({ name }) => withDescendants(blocks, name.slice('/dev/'.length)));
@@ -113,42 +100,4 @@ export function metadataTargets(
     else targets.push(block);
   }
   return { targets, left };
-}
-
-/**
- * Erases partition tables, file system, RAID and volume signatures of every disk and partition, except what is read-only, a
- * RAID member, or named by `skip_block_devices`. All disks are tried; failures are reported together.
- * @throws AgentError `BlockDeviceEraseError` that names every device that failed and why
- */
-export async function eraseDevicesMetadata(os: AgentOs, node: Node, options: Options): Promise<void> {
-  const storage = await readStorage(os);
-  const skipped = skippedDisks(node, storage.disks);
-  const { targets, left } = metadataTargets(withoutDoubles(storage), skipped);
-  const disks = await examineDisks(os, storage);
-  for (const { block, why } of left) options.log(`metadata of /dev/${block.kname} is left alone: ${why}`);
-  const failures: string[] = [];
-  for (const [index, block] of targets.entries()) {
-    const path = `/dev/${block.kname}`;
-    options.progress(index, targets.length, path);
-    try {
-      // The whole disk decides: a partition beside a mounted or shared one is as dear as that one.
-      const name = isDisk(block) ? block.kname : block.pkname;
-      const disk = disks.find(({ kname }) => kname === name);
-      if (disk === undefined) throw new Error('it is no disk of this machine');
-      const left = leftAlone(disk, guardOptions(options.guard, skipped));
-      if (left !== undefined) {
-        options.log(`metadata of ${path} is left alone: ${left.text}`);
-        continue;
-      }
-      refuseGuarded(disk, guardOptions(options.guard, skipped));
-      await withDevice(os, path, 'write', (device) => wipeMetadata(os, device));
-      if (isDisk(block)) await rereadPartitions(os, path);
-    } catch (error) {
-      failures.push(
-        error instanceof AgentError ? error.details : `cannot erase the metadata of ${path}: ${reasonOf(error)}`,
-      );
-    }
-  }
-  options.progress(targets.length, targets.length, '');
-  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', [...new Set(failures)].join('; '));
 }

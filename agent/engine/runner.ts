@@ -84,6 +84,16 @@ function rateMeter(monotonic: () => number): (progress: CommandProgress) => Comm
   };
 }
 
+/** What a command that failed has done nevertheless; what cannot be sent is no reason for another error. */
+function partialResult(error: unknown, name: string, mode: 'sync' | 'async'): unknown {
+  if (!(error instanceof AgentError)) return null;
+  try {
+    return shapeResult(error.result, name, mode);
+  } catch {
+    return null;
+  }
+}
+
 /** How a command that has run stands in the history. */
 async function outcomeOf<Deps>(
   spec: CommandSpec<Deps>,
@@ -103,6 +113,7 @@ async function outcomeOf<Deps>(
       command_name: spec.mode === 'sync' ? spec.name : name,
       command_status: mismatch ? 'CLEAN_VERSION_MISMATCH' : 'FAILED',
       command_error,
+      command_result: partialResult(error, name, spec.mode),
     };
   }
 }

@@ -124,8 +124,14 @@ function executeCommand<Deps>(kind: StepKind, source: StepSource<Deps>): Command
       checkVersion(version, versionsOf(managers));
       const offered = await candidates(kind, managers, deps);
       const request: StepRequest = { kind, node, ports, args: { ...step.args, ...rest } };
-      const result = await runStep(step.step, offered, deps, request, context);
-      return { [`${kind}_result`]: result ?? null, [`${kind}_step`]: step };
+      const shape = (result: unknown) => ({ [`${kind}_result`]: result ?? null, [`${kind}_step`]: step });
+      try {
+        return shape(await runStep(step.step, offered, deps, request, context));
+      } catch (error) {
+        if (!(error instanceof AgentError) || error.result === undefined) throw error;
+        const { type, details, result, cause } = error;
+        throw new AgentError(type, details, { cause, result: shape(result) });
+      }
     },
   };
 }

@@ -13,8 +13,10 @@ import { eraseDisk } from './erase-disk.ts';
 import { type EraseStep, type Plan, planDisk } from './plan.ts';
 import { createProgress } from './progress.ts';
 import { readAbilities } from './read-abilities.ts';
+import { readBootId } from './read-boot-id.ts';
 import { type EraseRequest, readSettings } from './settings.ts';
 import { type Gaps, settleBusy } from './settle.ts';
+import { unlockInterrupted } from './unlock.ts';
 
 export type EraseOptions = {
   step: EraseStep;
@@ -62,14 +64,21 @@ function refusalOf(reasons: readonly GuardReason[]): string | undefined {
 
 const pathOf = (disk: ExaminedDisk): string => disk.disk.name;
 
-/** A dry run waits for nothing: what a device is at is then all that it says. */
-async function examineSettled(os: AgentOs, request: EraseRequest, options: EraseOptions) {
+/** A dry run waits for nothing, and unlocks nothing: what a device is at is then all that it says. */
+async function examineSettled(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
   const examine = async () => {
     const storage = await readStorage(os);
     return { storage, disks: await examineDisks(os, storage) };
   };
   const first = await examine();
-  const waited = request.dryRun ? new Map<string, Gaps>() : await settleBusy(os, first.storage, first.disks, options);
+  if (request.dryRun) return { ...first, waited: new Map<string, Gaps>() };
+  const waited = await settleBusy(os, first.storage, first.disks, options);
+  const skipped = skippedDisks(node, first.storage.disks);
+  const locked = first.disks.filter(
+    ({ disk }) => request.settings.agent_enable_ata_secure_erase && !skipped.has(disk.name),
+  );
+  for (const [kname, gap] of await unlockInterrupted(os, locked, options.log))
+    waited.set(kname, [...(waited.get(kname) ?? []), gap]);
   return { ...(waited.size === 0 ? first : await examine()), waited };
 }
 
@@ -80,7 +89,7 @@ function guardFor(disk: ExaminedDisk, { opal }: Abilities, guard: GuardOptions):
 }
 
 async function look(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
-  const { storage, disks, waited } = await examineSettled(os, request, options);
+  const { storage, disks, waited } = await examineSettled(os, node, request, options);
   const guard = guardOptions(options.guard, skippedDisks(node, storage.disks));
   const targets: Target[] = [];
   const results: Record<string, DiskResult> = {};
@@ -130,7 +139,7 @@ async function inParallel<T>(items: readonly T[], count: number, work: (item: T)
 /**
  * Erases all disks that nothing speaks for keeping, side by side, and proves it. All are tried; those that failed are named together.
  * @returns by path: the signed evidence, or why the disk was left alone; with `dry_run` the plans alone
- * @throws AgentError `BlockDeviceEraseError`; evidence of failures and successes is then in the archive of logs
+ * @throws AgentError `BlockDeviceEraseError`, which has the same as its result: evidence of failures and successes
  */
 export async function eraseDevices(
   os: AgentOs,
@@ -145,7 +154,7 @@ export async function eraseDevices(
     );
   if (request.dryRun)
     return { ...results, ...Object.fromEntries(targets.map(({ disk, plan }) => [pathOf(disk), { plan }])) };
-  const bootId = (await os.files.read('/proc/sys/kernel/random/boot_id'))?.trim() ?? null;
+  const bootId = await readBootId(os);
   const failures = [...refused];
   const able = targets.filter(({ plan }) => plan.refusal === undefined);
   const progress = createProgress(
@@ -182,6 +191,6 @@ export async function eraseDevices(
     }
     progress.set(disk.kname, 1, 'done');
   });
-  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', failures.join('; '));
+  if (failures.length > 0) throw new AgentError('BlockDeviceEraseError', failures.join('; '), { result: results });
   return results;
 }

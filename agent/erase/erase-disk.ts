@@ -187,7 +187,8 @@ export async function eraseDisk(job: EraseJob): Promise<Omit<EraseRecord, 'seque
     disk: describeDisk(job, firmware),
     capabilities: abilitiesForEvidence(job),
     hidden: abilities.hidden,
-    settings: { ...settings },
+    // Those of overwriting would say something of data, which this step leaves where it is.
+    settings: step === 'erase_devices_metadata' ? {} : { ...settings },
     plan: { methods: plan.methods, excluded: plan.excluded },
     started_at: started,
     ended_at: time(os),

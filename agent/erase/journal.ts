@@ -6,6 +6,8 @@ import { canonicalJson } from '../../evidence/canonical.ts';
 import type { BlockDevice } from '../os/door.ts';
 
 const JournalSchema = Type.Object({
+  /** The passes that were asked for, `1+1`: by other ones its number and position would say nothing. */
+  of: Type.String(),
   /** Number of the pass, from 0. */
   pass: Type.Integer({ minimum: 0 }),
   /** Of this pass everything before it is on the medium, bytes. */

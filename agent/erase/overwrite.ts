@@ -23,14 +23,21 @@ function toGaps(journal: Journal): Gaps {
   }));
 }
 
+/** Passes of patterns and of zeros, as the note has them. */
+function namedPasses(settings: PerformContext['settings']): string {
+  const passes = passesOf(settings);
+  const zeros = passes.filter((kind) => kind === 'zeros').length;
+  return `${passes.length - zeros}+${zeros}`;
+}
+
 /** @returns how far an earlier, interrupted erase of the same request has come, with this gap among its gaps */
 export async function findInterrupted(
-  { nonce, disk, os }: Pick<PerformContext, 'nonce' | 'disk' | 'os'>,
+  { nonce, disk, os, settings }: Pick<PerformContext, 'nonce' | 'disk' | 'os' | 'settings'>,
   device: BlockDevice,
 ): Promise<Journal | undefined> {
   if (nonce === null) return undefined;
   const journal = await readJournal(device, nonce, disk.disk.serial);
-  if (journal === undefined) return undefined;
+  if (journal === undefined || journal.of !== namedPasses(settings)) return undefined;
   const resumedAt = new Date(os.clock.now()).toISOString();
   const gaps = [...journal.gaps, [journal.at, resumedAt, journal.position] as [string, string, number]];
   return { ...journal, gaps: gaps.slice(-MOST_GAPS) };
@@ -47,7 +54,8 @@ export async function overwriteDisk(
   const serial = disk.disk.serial;
   const now = () => new Date(os.clock.now()).toISOString();
   const unwritable: { position: number; bytes: number }[] = [];
-  const journal: Journal = start ?? { pass: 0, position: 0, at: now(), canaries: context.canaries, gaps: [] };
+  const fresh = { of: namedPasses(settings), pass: 0, position: 0, at: now(), canaries: context.canaries, gaps: [] };
+  const journal: Journal = start ?? fresh;
   const gaps = toGaps(journal);
   let written = 0;
   const end = nonce === null ? device.sizeBytes : journalPosition(device);
@@ -56,7 +64,8 @@ export async function overwriteDisk(
     const begin = pass === journal.pass ? journal.position - (journal.position % BLOCK_BYTES) : 0;
     let keptAt = os.clock.monotonic();
     const keep = async (position: number): Promise<void> => {
-      if (nonce === null) return;
+      // Of places that do not take writes only this process knows: after a power cut they have to be found anew.
+      if (nonce === null || unwritable.length > 0) return;
       await device.flush();
       await writeJournal(device, nonce, serial, { ...journal, pass, position, at: now() });
       keptAt = os.clock.monotonic();
@@ -69,9 +78,9 @@ export async function overwriteDisk(
       from: begin,
       to: end,
       signal,
-      onPosition: async (position) => {
+      onPosition: async (position, sound) => {
         progress((pass + position / device.sizeBytes) / passes.length, `${kind} ${pass + 1}/${passes.length}`);
-        if (os.clock.monotonic() - keptAt >= JOURNAL_EVERY_MS) await keep(position);
+        if (os.clock.monotonic() - keptAt >= JOURNAL_EVERY_MS) await keep(sound);
       },
     });
     unwritable.push(...bad);

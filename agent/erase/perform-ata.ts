@@ -5,7 +5,7 @@ import type { Perform, PerformContext, Performed, SettleContext } from './perfor
 import { waitForDevice } from './wait.ts';
 
 /** Not to keep anybody out, but because the command wants one; IPA's, so that each can clear what the other left. */
-const PASSWORD = 'NULL';
+export const ATA_PASSWORD = 'NULL';
 const SURE = '--yes-i-know-what-i-am-doing';
 const SANITIZE = {
   block: ['--sanitize-block-erase'],
@@ -64,12 +64,12 @@ async function clearPassword(context: PerformContext): Promise<void> {
   if (!before.isEnabled) return;
   const word = ['--user-master', 'u'];
   if (before.isLocked)
-    await recorder.run('hdparm', [...word, '--security-unlock', PASSWORD, name]).catch(() => undefined);
-  await recorder.run('hdparm', [...word, '--security-disable', PASSWORD, name]).catch(() => undefined);
+    await recorder.run('hdparm', [...word, '--security-unlock', ATA_PASSWORD, name]).catch(() => undefined);
+  await recorder.run('hdparm', [...word, '--security-disable', ATA_PASSWORD, name]).catch(() => undefined);
   if ((await securityOf(context)).isEnabled)
     throw new AgentError(
       'BlockDeviceEraseError',
-      `cannot clear the password of ${name}: it is ${PASSWORD}; try hdparm --user-master u --security-disable ${PASSWORD} ${name} after a power cycle`,
+      `cannot clear the password of ${name}: it is ${ATA_PASSWORD}; try hdparm --user-master u --security-disable ${ATA_PASSWORD} ${name} after a power cycle`,
     );
 }
 
@@ -79,14 +79,14 @@ function securityErase(isEnhanced: boolean): Perform {
     const { name } = disk.disk;
     const word = ['--user-master', 'u'];
     if (abilities.ata?.isEnabled !== true)
-      await recorder.run('hdparm', [...word, '--security-set-pass', PASSWORD, name]);
+      await recorder.run('hdparm', [...word, '--security-set-pass', ATA_PASSWORD, name]);
     let failure: unknown;
     try {
       // Never ended from here: the disk would go on, and the password stay. hdparm waits as long as the disk says it takes.
       await recorder.run('hdparm', [
         ...word,
         isEnhanced ? '--security-erase-enhanced' : '--security-erase',
-        PASSWORD,
+        ATA_PASSWORD,
         name,
       ]);
       // The disk clears the password when it is done, and only then (ACS-3, 7.38).

@@ -3,7 +3,7 @@ import { CATEGORIES, type EraseRecord } from '../../evidence/record.ts';
 import type { MethodSpec, Subject } from './method-spec.ts';
 import { METHODS } from './methods.ts';
 
-export type EraseStep = 'erase_devices' | 'erase_devices_express';
+export type EraseStep = 'erase_devices' | 'erase_devices_express' | 'erase_devices_metadata';
 
 /** Both as they stand in the evidence. */
 export type Plan = EraseRecord['plan'] & {

@@ -23,8 +23,12 @@ export type PassOptions = {
   /** Bytes; not the end of the disk while a journal stands there. */
   to: number;
   signal: AbortSignal;
-  /** Called between blocks. @param position everything before it was written, though maybe not yet flushed */
-  onPosition: (position: number) => Promise<void>;
+  /**
+   * Called between blocks.
+   * @param position everything before it was written, as far as the disk takes it, though maybe not yet flushed
+   * @param sound everything before it was written without exception
+   */
+  onPosition: (position: number, sound: number) => Promise<void>;
 };
 
 /** Buffers of one pass, filled for a position. */
@@ -98,7 +102,8 @@ export async function writePass(device: BlockDevice, options: PassOptions): Prom
   let last = Promise.resolve();
   const report = async (before: Promise<void>): Promise<void> => {
     await before;
-    await onPosition(Math.min(next, ...running));
+    const position = Math.min(next, ...running);
+    await onPosition(position, Math.min(position, ...unwritable.map((range) => range.position)));
   };
   const lane = async (): Promise<void> => {
     const buffer = filler.buffer();

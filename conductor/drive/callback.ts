@@ -42,7 +42,13 @@ export function lookup(
   // A conductor that was killed while it answered has written the token down and may not have said it. Until a heartbeat
   // proves that the agent has it, the one that asks again after a restart gets a new one; the old one is worth nothing then.
   const mayBeLost = known !== undefined && url === undefined && !deps.issuedTokens.has(known);
-  if (known !== undefined && !mayBeLost) return { node, token: MASKED_TOKEN };
+  if (known !== undefined && !mayBeLost) {
+    if (url === undefined) return { node, token: MASKED_TOKEN };
+    return {
+      node: setInfo(deps, node.uuid, { ingot_looked_up_again: timestamp(deps.os.clock.now()) }),
+      token: MASKED_TOKEN,
+    };
+  }
   deps.jobs.assertFree(node.uuid);
   const token = randomBytes(32).toString('base64url');
   deps.issuedTokens.add(token);

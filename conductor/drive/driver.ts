@@ -20,7 +20,7 @@ import { createPoller } from './poller.ts';
 import { changePower, recordPower } from './power.ts';
 import { createFlowRunner, FORGET_FLOW } from './step-flow.ts';
 import { timeoutReason } from './timeouts.ts';
-import { type Flows, proceed, resumeWork, WORK } from './work.ts';
+import { afterPowerLoss, type Flows, hasLostPower, proceed, resumeWork, WORK } from './work.ts';
 
 export type ProvisionRequest = {
   target: Verb;
@@ -106,7 +106,16 @@ export function createDriver(partial: Omit<DriveDeps, 'jobs' | 'progress' | 'con
       guarded(uuid, (signal) => proceed(deps, flows, uuid, signal)),
     );
   };
-  const poller = createPoller(deps, goOn);
+  const lookAtPower = async (uuid: string): Promise<void> => {
+    const { agent_secret_token: token } = store.getNode(uuid).driver_internal_info;
+    if (!(await hasLostPower(deps, uuid, jobs.signal))) return;
+    jobs.tryStart(
+      uuid,
+      'going on after a power cut',
+      guarded(uuid, (signal) => afterPowerLoss(deps, flows, { uuid, token }, signal)),
+    );
+  };
+  const poller = createPoller(deps, goOn, lookAtPower);
   const flows: Flows = {
     clean: createFlowRunner(deps, 'clean', cleanParts(deps), poller.start),
     deploy: createFlowRunner(deps, 'deploy', deployParts(deps), poller.start),

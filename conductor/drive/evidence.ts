@@ -44,7 +44,7 @@ function lines(envelopes: readonly Envelope[]): string {
 
 /**
  * Keeps the evidence that a step brought, with a receipt of our own behind it.
- * @param result what the step returned
+ * @param result what the step returned, or had done when it failed
  * @throws Failure `EVIDENCE` when it is not valid: a disk of which that is said is not erased
  */
 export async function keepEvidence(deps: DriveDeps, node: NodeRecord, result: unknown): Promise<void> {

@@ -40,6 +40,10 @@ export const driveFailure = defineFailures({
       `cannot finish ${detail}: the agent does not know of it any more, so its machine was restarted in the middle`,
     hint: "look at the machine's console and power; then try again",
   },
+  POWER_LOST: {
+    message: (detail) => `cannot finish ${detail}: the machine has lost its power in the middle, again and again`,
+    hint: "look at the machine's power; a cleaning that is started anew goes on where this one was",
+  },
   VERSION_CHANGES: {
     message: (detail) => `cannot finish ${detail}: the agent's hardware managers keep changing their versions`,
   },

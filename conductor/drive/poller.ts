@@ -8,6 +8,8 @@ const POLL_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
 /** While the agent does not answer, it is asked less and less often. */
 const MAX_PAUSE_MS = 15_000;
+/** The pause before the third look without an answer. */
+const SILENT_PAUSE_MS = 4 * POLL_MS;
 
 /** What a running command says of itself, with the step that it does. */
 export function progressOf(command: CommandResult | undefined, step: JsonObject): JsonObject | undefined {
@@ -29,10 +31,12 @@ export function progressOf(command: CommandResult | undefined, step: JsonObject)
  * Looks once a second at the command that runs in a waiting node's agent: for its progress, and so that its end is noticed
  * even when the heartbeat that tells of it gets lost. Heartbeats alone would do to get there.
  * @param onSettled called when nothing runs any more; it may be called again until the node leaves its state
+ * @param onSilence called when the agent has not answered several times in a row, and again while it does not
  */
 export function createPoller(
   deps: DriveDeps,
   onSettled: (uuid: string) => void,
+  onSilence: (uuid: string) => Promise<void>,
 ): { start: (uuid: string) => void; stop: () => Promise<void> } {
   const running = new Map<string, Promise<void>>();
   const { signal } = deps.jobs;
@@ -57,6 +61,8 @@ export function createPoller(
       return POLL_MS;
     } catch {
       signal.throwIfAborted();
+      // A pause that has grown so much says that it is not the first time.
+      if (lastPause >= SILENT_PAUSE_MS) await onSilence(uuid);
       return Math.min(lastPause * 2, MAX_PAUSE_MS);
     }
   };

@@ -13,6 +13,7 @@ const FORGET_AGENT: InfoChange = {
   agent_verify_ca: undefined,
   agent_last_heartbeat: undefined,
   ingot_looked_up: undefined,
+  ingot_looked_up_again: undefined,
   ingot_boot_script_fetched: undefined,
   ingot_ramdisk_started: undefined,
   ingot_unreachable: undefined,

@@ -1,13 +1,15 @@
+import type { CommandResult } from '../../agent/api/command.ts';
 import { Failure } from '../../system/failure.ts';
 import type { FlowStep, JsonObject, NodeRecord } from '../store/node.ts';
-import { nodeParams, succeeded, withAgent } from './agent-use.ts';
+import { nodeParams, withAgent } from './agent-use.ts';
 import { commandErrorText } from './agent-client.ts';
 import type { DriveDeps } from './deps.ts';
 import { keepEvidence } from './evidence.ts';
 import { driveFailure } from './failures.ts';
 import { type InfoChange, setInfo, transition } from './node-change.ts';
+import { offeredSteps } from './offered-steps.ts';
 import { bootRamdisk } from './power.ts';
-import { type Flow, type FlowName, FLOWS, judge, stepName } from './steps.ts';
+import { type Flow, type FlowName, FLOWS, isContinued, judge, stepName } from './steps.ts';
 
 /** What cleaning and deployment each do in their own way. */
 export type FlowParts = {
@@ -37,10 +39,13 @@ export const FORGET_FLOW: InfoChange = {
   ingot_agent_steps_known: undefined,
   ingot_step_accepted: undefined,
   ingot_step_refetches: undefined,
+  ingot_power_losses: undefined,
   ingot_inventory_received: undefined,
 };
 
 const MAX_REFETCHES = 3;
+/** Power that goes away again and again is a fault of its own. */
+const MAX_POWER_LOSSES = 3;
 
 export type FlowRunner = {
   flow: Flow;
@@ -48,6 +53,8 @@ export type FlowRunner = {
   proceed: (uuid: string, signal: AbortSignal) => Promise<void>;
   /** A working node after a restart of the conductor. */
   resume: (uuid: string, signal: AbortSignal) => Promise<void>;
+  /** The machine of a waiting node has lost its power, or was restarted, with all that its agent knew. */
+  afterPowerLoss: (uuid: string, signal: AbortSignal) => Promise<void>;
 };
 
 function currentStep(flow: Flow, node: NodeRecord): FlowStep | undefined {
@@ -56,22 +63,9 @@ function currentStep(flow: Flow, node: NodeRecord): FlowStep | undefined {
   return index === undefined ? undefined : info[flow.stepsKey]?.[index];
 }
 
-/** Asks the agent for its steps. @returns them in one list, and the versions of what offers them */
-async function offeredSteps(deps: DriveDeps, flow: Flow, name: FlowName, node: NodeRecord, signal: AbortSignal) {
-  const command = `${name}.${flow.getSteps}`;
-  const result = await withAgent(deps, node, (agent) =>
-    agent.execute(command, nodeParams(deps, node.uuid), { wait: true, signal }),
-  );
-  const content = succeeded(result, command).command_result as JsonObject | null;
-  const lists = content?.[flow.stepsKey];
-  const version = content?.['hardware_manager_version'];
-  if (typeof lists !== 'object' || lists === null || typeof version !== 'object' || version === null) {
-    throw driveFailure('AGENT_ANSWER', `its answer to ${command} lacks ${flow.stepsKey} or hardware_manager_version`);
-  }
-  const steps = Object.values(lists as Record<string, unknown>).flat() as FlowStep[];
-  const nameless = steps.find((step) => typeof step?.step !== 'string' || typeof step.interface !== 'string');
-  if (nameless !== undefined) throw driveFailure('AGENT_ANSWER', `${command} gave a step without step or interface`);
-  return { steps, version: version as JsonObject };
+/** What a step returned; of one that failed, what it had done by then. */
+function stepResult(name: FlowName, command: Pick<CommandResult, 'command_result'> | undefined): unknown {
+  return (command?.command_result as JsonObject | null | undefined)?.[`${name}_result`];
 }
 
 /** @param startPolling called when a command runs in the agent */
@@ -172,8 +166,14 @@ export function createFlowRunner(
       case 'wait':
         if (verdict.accepted && info.ingot_step_accepted !== true) setInfo(deps, uuid, { ingot_step_accepted: true });
         return startPolling(uuid);
-      case 'failed':
-        throw driveFailure('STEP_FAILED', `${what}: ${commandErrorText(verdict.result)}`);
+      case 'failed': {
+        // Of several disks some may be erased, and of those that are not it says why.
+        const doubt = await keepEvidence(deps, node, stepResult(name, verdict.result)).catch((error: unknown) => {
+          if (error instanceof Failure) return `; ${error.message}`;
+          throw error;
+        });
+        throw driveFailure('STEP_FAILED', `${what}: ${commandErrorText(verdict.result)}${doubt ?? ''}`);
+      }
       case 'lost':
         throw driveFailure('STEP_LOST', what);
       case 'mismatch':
@@ -183,7 +183,7 @@ export function createFlowRunner(
         transition(deps, uuid, 'resume');
         return runFrom(uuid, Math.max(index, 0), signal);
       case 'done':
-        await keepEvidence(deps, node, (commands.at(-1)?.command_result as JsonObject | null)?.[`${name}_result`]);
+        await keepEvidence(deps, node, stepResult(name, commands.at(-1)));
         deps.progress.delete(uuid);
         transition(deps, uuid, 'resume');
         return current?.reboot_requested === true ? reboot(uuid, signal) : runFrom(uuid, index + 1, signal);
@@ -206,5 +206,20 @@ export function createFlowRunner(
     if (info.agent_url !== undefined) startPolling(uuid);
   };
 
-  return { flow, proceed, resume };
+  const afterPowerLoss = async (uuid: string, signal: AbortSignal): Promise<void> => {
+    const node = deps.store.getNode(uuid);
+    const current = currentStep(flow, node);
+    if (current === undefined || !isContinued(current)) return;
+    const losses = (node.driver_internal_info.ingot_power_losses ?? 0) + 1;
+    if (losses > MAX_POWER_LOSSES) throw driveFailure('POWER_LOST', `${name} step ${stepName(current)}`);
+    deps.log.warn({ node: node.name ?? uuid, step: stepName(current), losses }, 'power was lost; the step goes on');
+    deps.progress.delete(uuid);
+    // Written down first: a conductor that is killed now boots the machine, too, and gives the step again.
+    transition(deps, uuid, 'resume', {
+      info: { ingot_power_losses: losses, ingot_step_accepted: false, ingot_booting: true },
+    });
+    await reboot(uuid, signal);
+  };
+
+  return { flow, proceed, resume, afterPowerLoss };
 }

@@ -40,6 +40,16 @@ export const DEPLOY_STEPS: readonly FlowStep[] = [
   { step: 'boot_instance', interface: 'deploy', priority: 20, by: 'conductor' },
 ];
 
+/**
+ * Steps that may be given to an agent again after its machine has lost its power in the middle: what was done needs no undoing, and
+ * an overwrite goes on where it was. For others somebody has to look at the machine first.
+ */
+const CONTINUED_STEPS: readonly string[] = ['erase_devices', 'erase_devices_express', 'erase_devices_metadata'];
+
+export function isContinued(step: FlowStep | undefined): boolean {
+  return step?.interface === 'deploy' && CONTINUED_STEPS.includes(step.step);
+}
+
 export function stepName(step: { step: string; interface: string }): string {
   return `${step.interface}.${step.step}`;
 }

@@ -39,6 +39,38 @@ export async function proceed(deps: DriveDeps, flows: Flows, uuid: string, signa
   }
 }
 
+/**
+ * Looks why an agent with a step in its hands does not answer.
+ * @returns true when its machine is off by its BMC's word, or has looked its node up once more since the agent was heard of last
+ */
+export async function hasLostPower(deps: DriveDeps, uuid: string, signal: AbortSignal): Promise<boolean> {
+  const node = deps.store.getNode(uuid);
+  const { ingot_looked_up_again: again = '', agent_last_heartbeat: last = '' } = node.driver_internal_info;
+  if (Date.parse(again) > (deps.contacts.get(uuid) ?? Date.parse(last))) return true;
+  try {
+    return (await deps.bmcOf(node).power(signal)) === 'power off';
+  } catch {
+    signal.throwIfAborted();
+    // The BMC may be without power, too.
+    return false;
+  }
+}
+
+/**
+ * Goes on where power was lost, unless the node has got somewhere else in the meantime.
+ * @param token of the agent whose machine it was
+ */
+export async function afterPowerLoss(
+  deps: DriveDeps,
+  flows: Flows,
+  { uuid, token }: { uuid: string; token: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  const { provision_state: state, driver_internal_info: info } = deps.store.getNode(uuid);
+  if ((state !== 'clean wait' && state !== 'wait call-back') || info.agent_secret_token !== token) return;
+  await flows[AGENT_STATES[state]].afterPowerLoss(uuid, signal);
+}
+
 async function verify(deps: DriveDeps, uuid: string, signal: AbortSignal): Promise<void> {
   const power = await deps.bmcOf(deps.store.getNode(uuid)).power(signal);
   deps.store.updateNode(uuid, { power_state: power === 'unknown' ? null : power });

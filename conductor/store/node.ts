@@ -53,6 +53,10 @@ export type InternalInfo = {
   /** The marks that a booting machine leaves, to tell where it got stuck. */
   ingot_boot_script_fetched?: string;
   ingot_looked_up?: string;
+  /** A lookup after its agent had come: the machine, or the agent in it, was started again. */
+  ingot_looked_up_again?: string;
+  /** How often in this flow the machine lost its power in the middle of a step, and was started again. */
+  ingot_power_losses?: number;
   /** The inventory has arrived; what is left of the inspection is to switch the machine off. */
   ingot_inventory_received?: boolean;
   /** Heartbeats in a row after which the agent could not be reached. */

@@ -230,6 +230,14 @@ describe('a report', () => {
     expect(reportText(judgeEvidence(file.slice(0, -9)), false)).toContain('NOT VALID');
   });
 
+  test('does not call a disk erased of which the metadata alone was', () => {
+    const [attempt] = exampleRecord().attempts;
+    if (attempt === undefined) throw new Error('there is one');
+    const record = exampleRecord({ attempts: [{ ...attempt, method: 'metadata' }] });
+    const text = reportText(judgeEvidence(fileOf(signRecord(record, key))), false);
+    expect(text).toContain('serial DISK0: metadata erased, DATA LEFT');
+  });
+
   test('lets no device write HTML', () => {
     const record = exampleRecord();
     const hostile = { ...record, disk: { ...record.disk, serial: '<script>alert(1)</script>' } };

@@ -26,6 +26,8 @@ export type FakeDisk = {
   readOnly?: boolean;
   abilities?: readonly Ability[];
   discard?: boolean;
+  /** ATA Security: it was given this password and has lost its power since. */
+  lockedWith?: string;
   serial?: string;
   lsblk?: Record<string, unknown>;
   /** SCSI: byte 7 of the Block Device Characteristics page. */
@@ -131,8 +133,8 @@ function makeDisks(fakes: readonly FakeDisk[], folder: string): Disk[] {
       sizeBytes,
       before: dirt(sizeBytes),
       seed: fake.seed ?? 0.5,
-      isLocked: fake.isLocked ?? false,
-      password: undefined,
+      isLocked: fake.isLocked ?? fake.lockedWith !== undefined,
+      password: fake.lockedWith,
       sanitizing: 0,
       sanitizeStatus: 0,
       refusesWhileBusy: true,
@@ -188,14 +190,19 @@ export async function erasableMachine(
     if (disk?.discard === true && program === 'blkdiscard') return answer(String(await erase(disk)));
     throw missing(program);
   };
-  const files = memoryFiles(
-    Object.fromEntries(
-      disks.map(({ kname, discard }) => [
-        `/sys/class/block/${kname}/queue/discard_max_bytes`,
-        discard ? '1048576' : '0',
-      ]),
-    ),
+  const locked = disks.flatMap(({ kname, lockedWith }, index): [string, string][] =>
+    lockedWith === undefined
+      ? []
+      : [
+          [`/sys/class/block/${kname}/dev`, `8:${index}\n`],
+          [`/run/udev/data/b8:${index}`, 'E:ID_ATA_FEATURE_SET_SECURITY=1\nE:ID_ATA_FEATURE_SET_SECURITY_ENABLED=1\n'],
+        ],
   );
+  const limits = disks.map(({ kname, discard }): [string, string] => [
+    `/sys/class/block/${kname}/queue/discard_max_bytes`,
+    discard ? '1048576' : '0',
+  ]);
+  const files = memoryFiles(Object.fromEntries([...limits, ...locked]));
   return {
     calls,
     disks,

@@ -60,7 +60,7 @@ export async function sataAnswers(
   if (has('-I'))
     return hdparmIdentify({
       enabled: disk.password !== undefined,
-      locked: false,
+      locked: disk.isLocked && disk.password !== undefined,
       frozen: isFrozen,
       sanitize: abilities.includes('sanitize'),
       security: abilities.includes('security'),
@@ -87,8 +87,11 @@ export async function sataAnswers(
     return '';
   }
   if (has('--security-disable') || has('--security-unlock')) {
-    if (disk.firmware === 'keeps-password') throw failed(args, 'SECURITY_DISABLE: Input/output error');
-    disk.password = undefined;
+    const isRight = disk.password === undefined || args.includes(disk.password);
+    if (disk.firmware === 'keeps-password' || !isRight) throw failed(args, 'SECURITY_DISABLE: Input/output error');
+    if (has('--security-unlock')) disk.isLocked = false;
+    else if (disk.isLocked && disk.password !== undefined) throw failed(args, 'SECURITY_DISABLE: Input/output error');
+    else disk.password = undefined;
     return '';
   }
   if (args.some((arg) => arg.startsWith('--security-erase'))) {

@@ -22,7 +22,7 @@ export type Behaviour = {
   deploySteps: Record<string, unknown>[];
   versions: Record<string, string>;
   /**
-   * How a step ends: nothing is success; an error fails it; a promise that it waits for first is how a test holds it.
+   * How a step ends: nothing is success; an error fails it, with its `result` as what was done all the same; a promise that it waits for first is how a test holds it.
    */
   onStep: (step: Record<string, unknown>, command: SimulatedCommand) => void | Promise<void>;
   /** Answers to other commands, by full name. */
@@ -77,6 +77,8 @@ export type SimulatedAgent = {
   /** Bodies of all requests, as they came. */
   requests: { name: string; params: Record<string, unknown> }[];
   beat: (change?: Record<string, unknown>) => Promise<{ status: number; text: string }>;
+  /** Its network is away: nobody gets an answer from it until it is back. */
+  pause: (isAway: boolean) => void;
   stop: () => Promise<void>;
 };
 
@@ -157,9 +159,11 @@ function execute(
               command_status: 'SUCCEEDED',
               command_result: { [`${kind}_result`]: null, [`${kind}_step`]: step },
             }),
-          (error: Error) =>
+          (error: Error & { result?: unknown }) =>
             Object.assign(command, {
               command_status: 'FAILED',
+              command_result:
+                error.result === undefined ? null : { [`${kind}_result`]: error.result, [`${kind}_step`]: step },
               command_error: {
                 type: 'ImageWriteError',
                 code: 500,
@@ -197,7 +201,12 @@ export async function bootAgent(
     curve: 'p384',
     times: [Date.now()],
   });
+  let isAway = false;
   const server: Server = createServer({ cert, key }, (request, response) => {
+    if (isAway) {
+      request.socket.destroy();
+      return;
+    }
     void (async () => {
       let text = '';
       for await (const chunk of request) text += String(chunk);
@@ -239,6 +248,7 @@ export async function bootAgent(
       });
       return { status: response.status, text: await response.text() };
     },
+    pause: (away) => void (isAway = away),
     stop: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -16,6 +16,8 @@ export type SimulatedMachine = {
   problems: string[];
   /** Its network does not work: it never asks for anything. */
   isolated: boolean;
+  /** The mains fail. `then`: whether its BMC shows it off, or it has booted from the network by itself before anybody looked. */
+  cutPower: (then: 'stays off' | 'boots again') => Promise<void>;
   stop: () => Promise<void>;
 };
 
@@ -80,6 +82,12 @@ export async function startMachine(mac = '52:54:00:00:00:01'): Promise<Simulated
     kernelLines: [],
     problems: [],
     isolated: false,
+    cutPower: async (then) => {
+      await powerOff();
+      if (then === 'stays off') return bmc.setPower('Off');
+      bmc.boot = { target: 'Pxe', enabled: 'Once' };
+      void boot().catch((error: unknown) => void machine.problems.push(String(error)));
+    },
     stop: async () => {
       await powerOff();
       await bmc.close();

@@ -100,7 +100,8 @@ function stayingOn(machine: Machine): Metal {
   let looksOn = false;
   return {
     ...machine,
-    isOn: () => looksOn,
+    // When its QEMU was killed, as by a power cut, that shows.
+    isOn: () => looksOn && machine.isOn(),
     powerOn: async (boot) => {
       looksOn = true;
       await machine.powerOn(boot);

@@ -53,6 +53,15 @@ describe.each(machines)("QEMU's command line for $arch", (machine) => {
     expect(line('None')).toContain('socket,id=serial0,path=/console,server=on,wait=off,logfile=/serial.log');
   });
 
+  test('a disk is writable and as fast as it can be, unless said', () => {
+    expect(line('None')).not.toMatch(/drive0,[^ ]*(?:readonly|throttling)/);
+    const [disk] = hardware.disks;
+    if (disk === undefined) throw new Error('there is one');
+    const disks = [{ ...disk, readOnly: true, writeBytesPerSecond: 1024 }];
+    const words = qemuArguments(machine, 'tcg', { ...hardware, disks }, files, 'None').join(' ');
+    expect(words).toMatch(/id=drive0,[^ ]*,readonly=on,throttling\.bps-write=1024 /);
+  });
+
   test('a comma in a path does not end the option', () => {
     expect(line('None')).toContain('file=/lab/a,,b.raw,');
   });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,6 +11,7 @@ import type { BuilderHost } from '../../builder/host/door.ts';
 import { openHost } from '../../builder/host/system.ts';
 import { hashPassword } from '../../builder/password.ts';
 import { createProgress, type Progress } from '../../cli/progress.ts';
+import { judgeEvidence } from '../../evidence/judge.ts';
 import { systemStart } from '../../system/run.ts';
 import {
   CONDUCTED_DISKS,
@@ -102,7 +103,7 @@ describe.each(ARCHITECTURE_NAMES)('the ramdisk for %s', (arch) => {
     await expect(ssh({ ...target, key: other }, 'true', host.run, signal)).rejects.toThrow(/Permission denied/);
   });
 
-  test('heartbeats to the conductor, which has it do a step', async () => {
+  test('heartbeats to the conductor, which has it do a step and keeps the evidence of it', async () => {
     const disk = conducted.machine.hardware.disks[0]?.path ?? '';
     await writeFile(disk, randomBytes(512), { flag: 'r+' });
     await conducted.ingot(
@@ -114,8 +115,14 @@ describe.each(ARCHITECTURE_NAMES)('the ramdisk for %s', (arch) => {
     );
     const node = (await (await fetch(`${conducted.api}/v1/nodes/${arch}`, { signal })).json()) as {
       provision_state: string;
+      driver_internal_info: { ingot_evidence: string };
     };
     expect(node.provision_state).toBe('manageable');
+    const evidence = judgeEvidence(await readFile(node.driver_internal_info.ingot_evidence, 'utf8'));
+    expect(evidence).toMatchObject({ faults: [], receipts: 1 });
+    expect(evidence.records.map(({ disk, category }) => `${disk.path} ${category}`).toSorted()).toEqual(
+      CONDUCTED_DISKS.map(({ name }) => `${name} none`),
+    );
   });
 });
 

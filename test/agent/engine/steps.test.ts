@@ -51,6 +51,14 @@ const STEPS: StepSpec<Deps>[] = [
       throw new AgentError('ProtectedDeviceError', 'GFS2 on /dev/sdb');
     },
   },
+  {
+    step: 'partly',
+    interface: 'deploy',
+    priorities: { clean: 0 },
+    run: async () => {
+      throw new AgentError('BlockDeviceEraseError', 'one of two', { result: { '/dev/sda': 'evidence' } });
+    },
+  },
 ];
 
 const node = { uuid: 'n-1', properties: { a: 1 } };
@@ -113,6 +121,7 @@ describe('get steps', () => {
       'explode',
       'refuse',
       'typed',
+      'partly',
     ]);
     expect(listSteps('service', STEPS).map((step) => step.step)).toEqual(['explode']);
   });
@@ -163,6 +172,18 @@ describe('execute step', () => {
       details: 'step refuse failed: cannot erase /dev/sda: it is mounted; try: unmount it',
     });
     expect((await execute('clean', { step: 'typed' })).command_error?.type).toBe('ProtectedDeviceError');
+  });
+
+  test('a failure brings along what was done all the same, in the form of a result', async () => {
+    const { execute } = setup();
+    const partly = await execute('clean', { step: 'partly', interface: 'deploy' });
+    expect(partly).toMatchObject({
+      command_status: 'FAILED',
+      command_error: { type: 'BlockDeviceEraseError', details: 'one of two' },
+      command_result: { clean_result: { '/dev/sda': 'evidence' }, clean_step: { step: 'partly', interface: 'deploy' } },
+    });
+    const typed = await execute('clean', { step: 'typed' });
+    expect(typed.command_result).toBeNull();
   });
 
   test('a step of another kind, or of none, is not found', async () => {

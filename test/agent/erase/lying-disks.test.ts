@@ -92,6 +92,30 @@ describe('what is done about it', () => {
     expect(outcome.failure).toContain('cannot clear the password of /dev/sda: it is NULL');
   });
 
+  test('a disk that a power cut left locked in a Security Erase is unlocked and erased, and the evidence says so', async () => {
+    const disk: FakeDisk = { kind: 'sata', abilities: ['security'], lockedWith: 'NULL' };
+    await using outcome = await eraseFakes([disk]);
+    expect(outcome.failure).toBe('');
+    expect(outcome.faults).toEqual([]);
+    expect(outcome.records[0]).toMatchObject({ result: 'erased', attempts: [{ gaps: [{ position: null }] }] });
+    expect(outcome.records[0]?.attempts[0]?.gaps[0]?.how).toContain('Security Erase that did not finish');
+    expect(outcome.disks[0]?.password).toBeUndefined();
+    expect(await outcome.left(outcome.disks[0] as Disk)).toBe(0);
+  });
+
+  test('a disk that somebody else has locked stays locked, and is named', async () => {
+    await using outcome = await eraseFakes([{ kind: 'sata', abilities: ['security'], lockedWith: 's3cret' }]);
+    expect(outcome.failure).toContain('/dev/sda');
+    expect(outcome.records).toEqual([]);
+    expect(outcome.disks[0]).toMatchObject({ password: 's3cret', isLocked: true });
+  });
+
+  test('a dry run unlocks nothing', async () => {
+    const disk: FakeDisk = { kind: 'sata', abilities: ['security'], lockedWith: 'NULL' };
+    await using outcome = await eraseFakes([disk], { args: { dry_run: true } });
+    expect(outcome.disks[0]).toMatchObject({ password: 'NULL', isLocked: true });
+  });
+
   test('a sanitize that a power cut left running is waited for, told, and done again to be proved', async () => {
     const machine = await erasableMachine([{ kind: 'nvme', abilities: ['sanitize'] }]);
     await using _ = machine;

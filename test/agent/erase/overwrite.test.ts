@@ -5,6 +5,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { openBlockDevice } from '../../../agent/os/block-device.ts';
 import type { BlockDevice } from '../../../agent/os/door.ts';
 import { journalPosition, readJournal, writeJournal } from '../../../agent/erase/journal.ts';
+import { findInterrupted, overwriteDisk } from '../../../agent/erase/overwrite.ts';
+import type { PerformContext } from '../../../agent/erase/perform.ts';
 import { writePass } from '../../../agent/erase/write-pass.ts';
 import { verifyDisk, writeCanaries } from '../../../agent/erase/verify.ts';
 import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
@@ -88,8 +90,69 @@ describe('samples', () => {
   });
 });
 
+describe('an overwrite that was cut off', () => {
+  /** Ten seconds for each look at the clock, so that a note is written after each block. */
+  function contextOf(change: { iterations?: number; until?: number } = {}): PerformContext {
+    const controller = new AbortController();
+    let seconds = 0;
+    return {
+      os: { clock: { now: () => Date.UTC(2026, 0, 1), monotonic: () => (seconds += 10_000) } },
+      disk: { disk: { serial: 'S1' } },
+      settings: { agent_erase_devices_iterations: change.iterations ?? 1, agent_erase_devices_zeroize: true },
+      seed: SEED,
+      nonce: 'n0nce',
+      canaries: true,
+      signal: controller.signal,
+      progress: (share: number) => {
+        if (share >= (change.until ?? 9)) controller.abort(new Error('power cut'));
+      },
+    } as unknown as PerformContext;
+  }
+  const size = 40 * MIB;
+
+  test('goes on where it was, and the evidence says when it stood still', async () => {
+    const { device, path } = await makeDisk(size);
+    await expect(overwriteDisk(contextOf({ until: 0.75 }), device, undefined)).rejects.toThrow('power cut');
+    const start = await findInterrupted(contextOf(), device);
+    expect(start).toMatchObject({ pass: 1, canaries: true });
+    expect(start?.position).toBeGreaterThanOrEqual(12 * MIB);
+    const { written, gaps } = await overwriteDisk(contextOf(), device, start);
+    expect(written?.bytes).toBe(size - (start?.position ?? 0));
+    expect(gaps).toMatchObject([{ position: start?.position, how: expect.stringContaining('power') as string }]);
+    expect((await readFile(path)).equals(Buffer.alloc(size))).toBe(true);
+    expect(await findInterrupted(contextOf(), device)).toBeUndefined();
+  });
+
+  test('begins anew when other passes are asked for: its position is in none of them', async () => {
+    const { device } = await makeDisk(size);
+    await expect(overwriteDisk(contextOf({ until: 0.75 }), device, undefined)).rejects.toThrow('power cut');
+    expect(await findInterrupted(contextOf({ iterations: 2 }), device)).toBeUndefined();
+    expect(await findInterrupted(contextOf({ iterations: 0 }), device)).toBeUndefined();
+  });
+
+  test('forgets no place that did not take a write', async () => {
+    const { device } = await makeDisk(size);
+    const bad = 10 * MIB;
+    const worn: BlockDevice = {
+      ...device,
+      write: async (buffer, position) => {
+        if (position <= bad && position + buffer.length > bad) throw new Error('EIO');
+        await device.write(buffer, position);
+      },
+    };
+    // One pass of zeros: no read-back of a pattern finds the place.
+    await expect(overwriteDisk(contextOf({ iterations: 0, until: 0.9 }), worn, undefined)).rejects.toThrow('power cut');
+    const context = contextOf({ iterations: 0 });
+    const start = await findInterrupted(context, worn);
+    expect(start?.position).toBeGreaterThan(0);
+    expect(start?.position).toBeLessThanOrEqual(bad);
+    const { written } = await overwriteDisk(context, worn, start);
+    expect(written?.unwritable).toEqual([{ position: bad, bytes: 65_536 }]);
+  });
+});
+
 describe('the note in the last sector', () => {
-  const journal = { pass: 1, position: 4 * MIB, at: '2026-01-01T00:00:00.000Z', canaries: true, gaps: [] };
+  const journal = { of: '1+1', pass: 1, position: 4 * MIB, at: '2026-01-01T00:00:00.000Z', canaries: true, gaps: [] };
 
   test('is read again by whoever knows the nonce, and by nobody else', async () => {
     const { device } = await makeDisk(8 * MIB);

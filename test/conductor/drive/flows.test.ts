@@ -1,6 +1,12 @@
+import { readFile } from 'node:fs/promises';
+
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-import { startTestConductor, type TestConductor } from '../../fakes/running-conductor.ts';
+import { judgeEvidence } from '../../../evidence/judge.ts';
+import type { Envelope } from '../../../evidence/record.ts';
+import { makeKey, signRecord } from '../../../evidence/sign.ts';
+import { exampleRecord } from '../../evidence/example.ts';
+import { type NodeJson, startTestConductor, type TestConductor } from '../../fakes/running-conductor.ts';
 import { STEPS } from '../../fakes/simulated-agent.ts';
 import { type SimulatedMachine, startMachine } from '../../fakes/simulated-machine.ts';
 
@@ -228,6 +234,42 @@ describe('what goes wrong', () => {
     expect(node).toMatchObject({ power_state: 'power off', target_provision_state: null });
     expect(node.driver_internal_info['ingot_agent_logs']).toMatch(/\.tar\.gz$/);
     expect(machine.boots).not.toContain('disk');
+  });
+
+  test('the evidence of a failed erase is kept, and what is wrong with it is said beside why it failed', async () => {
+    const { uuid } = await conductor.register(machine);
+    await conductor.provision('manage');
+    await conductor.reach('manageable');
+    const key = makeKey();
+    const failWith = (change: (record: Envelope) => Envelope) => {
+      machine.behaviour.onStep = (step) => {
+        if (step['step'] !== 'erase_devices') return;
+        const node = machine.agent?.requests.at(-1)?.params['node'] as NodeJson | undefined;
+        const nonce = String(node?.driver_internal_info['ingot_evidence_nonce']);
+        const record = exampleRecord({ nonce, node: { ...exampleRecord().node, uuid } });
+        const failed = { result: 'failed', failure: 'x', category: 'none', verification: null } as const;
+        const result = {
+          '/dev/sda': change(signRecord({ ...record, ...failed }, key)),
+          '/dev/sdb': { left: 'shared' },
+        };
+        throw Object.assign(new Error('cannot erase /dev/sda: x'), { result });
+      };
+    };
+    failWith((envelope) => envelope);
+    await conductor.provision('provide');
+    const node = await conductor.reach('clean failed', 'available');
+    expect(node.last_error).toMatch(/deploy\.erase_devices: .*cannot erase \/dev\/sda: x$/);
+    const text = await readFile(String(node.driver_internal_info['ingot_evidence']), 'utf8');
+    expect(judgeEvidence(text)).toMatchObject({ faults: [], receipts: 1, records: [{ result: 'failed' }] });
+
+    failWith((envelope) => ({ ...envelope, record: exampleRecord() }));
+    await conductor.provision('manage');
+    await conductor.reach('manageable');
+    await conductor.provision('provide');
+    const { last_error } = await conductor.reach('clean failed', 'available');
+    expect(last_error).toMatch(
+      /cannot erase \/dev\/sda: x; cannot take the disks for erased: .*its signature does not fit/,
+    );
   });
 
   test('an agent that never comes makes the node fail after the timeout and says how far it got', async () => {
