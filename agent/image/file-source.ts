@@ -27,10 +27,10 @@ async function* readBytes(
   to: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, to - from));
   for (let position = from; position < to;) {
     signal.throwIfAborted();
-    const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, to - position));
-    const count = await file.read(buffer, position);
+    const count = await file.read(buffer.subarray(0, to - position), position);
     if ((await file.version()) !== version) throw new ImageChanged(`${file.path} changed while it was read`);
     if (count === 0) throw refuse(file.path, `it ended at byte ${position} of ${file.sizeBytes}`);
     position += count;

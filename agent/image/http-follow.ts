@@ -1,9 +1,7 @@
-import type { Dispatcher } from 'undici';
-
 import { headerOf, type Headers } from './http-answer.ts';
 import { HttpFailure } from './http-failure.ts';
 import type { Authorize } from './http-request.ts';
-import type { Routes } from './http-proxy.ts';
+import type { Response, Routes } from './http-proxy.ts';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 10;
@@ -46,7 +44,7 @@ export type Client = {
 };
 
 /** Logs in anew where a 401 says how. Whether there is something to try that was not tried. */
-async function logIn(client: Client, response: Dispatcher.ResponseData, at: URL, signal: AbortSignal) {
+async function logIn(client: Client, response: Response, at: URL, signal: AbortSignal) {
   const challenges = headerOf(response.headers, 'www-authenticate');
   if (response.statusCode !== 401 || challenges === undefined || !maySeeCredentials(client.url, at)) return false;
   const authorization = await client.authorize?.(challenges, at, signal);
@@ -65,9 +63,7 @@ export async function follow(client: Client, start: URL, headers: Record<string,
   for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
     const own = maySeeCredentials(client.url, at) ? client.own : {};
     const all = { ...own, ...client.common, ...headers };
-    const response: Dispatcher.ResponseData = await client.routes.request(at, { signal, headers: all });
-    // An aborted body emits an error that nobody waits for any more.
-    response.body.on('error', () => undefined);
+    const response: Response = await client.routes.request(at, { signal, headers: all });
     // Its page would be read by nobody, and asking for a token takes its time.
     if (response.statusCode === 401) response.body.destroy();
     if (!isLoggedIn && (await logIn(client, response, at, signal))) isLoggedIn = true;

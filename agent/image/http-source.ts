@@ -92,7 +92,7 @@ async function readHeadOnce(link: Link, signal: AbortSignal): Promise<Buffer | u
   while (length < expected) {
     const next = await rest.next();
     if (next.done) break;
-    chunks.push(next.value);
+    chunks.push(Buffer.from(next.value));
     length += next.value.length;
   }
   if (answer.sizeBytes !== undefined && length < expected)

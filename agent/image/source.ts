@@ -16,7 +16,10 @@ export type ImageSource = {
   sizeBytes: number | undefined;
   /** The first bytes of the file: 64 KiB, or all of a shorter file. */
   head: Uint8Array;
-  /** The whole file, once, in order; broken connections are taken up again. A short body is an error. */
+  /**
+   * The whole file, once, in order; broken connections are taken up again. A short body is an error. A chunk is valid until the next one
+   * is asked for.
+   */
   stream: (signal: AbortSignal) => AsyncIterable<Uint8Array>;
   /** Whether `read` asks for the ranges alone. Without it each call is one pass over the file up to its last range. */
   hasRanges?: boolean;
@@ -48,7 +51,7 @@ export async function readAll(
     length += bytes.length;
     if (length > mostBytes)
       throw new AgentError('ImageDownloadError', `cannot use ${source.name}: it is longer than ${mostBytes} bytes`);
-    parts.push(bytes);
+    parts.push(Buffer.from(bytes));
   }
   return Buffer.concat(parts);
 }

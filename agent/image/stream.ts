@@ -1,4 +1,3 @@
-import { leaveBehind } from '../../system/collect.ts';
 import type { CommandProgress } from '../api/command.ts';
 import type { BlockDevice } from '../os/door.ts';
 import { BLOCK_BYTES, toBlocks } from './blocks.ts';
@@ -32,7 +31,6 @@ async function* hashedBlocks(job: StreamJob, ringBlocks: number, hasher: Hasher,
   const total = source.sizeBytes === undefined ? {} : { total: source.sizeBytes };
   for await (const block of toBlocks(source.stream(signal), createRing(ringBlocks, BLOCK_BYTES))) {
     signal.throwIfAborted();
-    leaveBehind(block.bytes.length);
     block.hold();
     await hashing.start(block.bytes.length, () => hasher.update(block.bytes).finally(block.release));
     const done = block.position + block.bytes.length;
@@ -72,7 +70,6 @@ export async function streamImage(job: StreamJob, plan: Plan, placer: Placer): P
     let end = 0;
     for await (const block of blocks) {
       end = block.position + block.bytes.length;
-      if (compression) leaveBehind(block.bytes.length);
       if (plan.imageBytes === undefined && end > device.sizeBytes)
         throw tooLarge(device, `more than ${end - 1}`, job.isFileSystem);
       await placer.place(block);
