@@ -8,6 +8,8 @@ export type Placer = {
   place: (block: Block) => Promise<void>;
   /** After the last block: what is still to be done. */
   finish: () => Promise<void>;
+  /** Ends what it has at work, also in the middle. */
+  close: () => Promise<void>;
 };
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
@@ -72,5 +74,6 @@ export function createRawPlacer(device: WithheldDevice, flow: Flow, isZeroedAhea
       });
     },
     finish: endZeroRun,
+    close: async () => undefined,
   };
 }

@@ -12,6 +12,7 @@ import { readQcow2Boot } from './qcow2-boot.ts';
 import { readQcow2Header } from './qcow2-header.ts';
 import { readQcow2Map } from './qcow2-tables.ts';
 import type { ImageSource } from './source.ts';
+import { createUnpacker } from './unpacker.ts';
 import type { WithheldDevice } from './withheld.ts';
 
 /** The disk that an image is for. */
@@ -77,7 +78,8 @@ async function planQcow2(contents: ImageContents, target: Target, job: PlanJob):
     boot: await readQcow2Boot(map, contents, signal),
     gaps: () => map.gaps.all(),
     gapBytes: map.gaps.guestBytes,
-    placer: (device, flow) => createQcow2Placer(map, device, flow),
+    placer: (device, flow) =>
+      createQcow2Placer(map, device, flow, createUnpacker(header.compression, header.clusterBytes, contents.sizeBytes)),
   };
 }
 

@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { inflateRaw, zstdDecompress } from 'node:zlib';
 
 import { reasonOf } from '../../system/failure.ts';
+import type { AgentError } from '../api/errors.ts';
 import { refuseImage } from './qcow2-header.ts';
 
 const inflate = promisify(inflateRaw);
@@ -12,7 +13,8 @@ const ZSTD_MAGIC = 0xfd_2f_b5_28;
  * Length of the one zstd frame that a buffer begins with (RFC 8878 3.1.1). Node takes whatever follows a frame for another one,
  * and a compressed cluster ends somewhere in its last sector.
  */
-export function zstdFrameBytes(buffer: Buffer): number {
+export function zstdFrameBytes(bytes: Uint8Array): number {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const end = () => refuseImage('a compressed cluster is no whole zstd frame');
   if (buffer.length < 6 || buffer.readUInt32LE(0) !== ZSTD_MAGIC) throw end();
   const descriptor = buffer.readUInt8(4);
@@ -32,6 +34,15 @@ export function zstdFrameBytes(buffer: Buffer): number {
   return at;
 }
 
+/** @param found why it cannot be unpacked, or to how many bytes it is unpacked */
+export function wrongCluster(found: string | number, clusterBytes: number): AgentError {
+  return refuseImage(
+    typeof found === 'string'
+      ? `a compressed cluster cannot be unpacked (${found})`
+      : `a compressed cluster has ${found} bytes, not ${clusterBytes}`,
+  );
+}
+
 /**
  * One compressed cluster, unpacked in Node's thread pool.
  * @returns exactly `clusterBytes` bytes
@@ -39,7 +50,7 @@ export function zstdFrameBytes(buffer: Buffer): number {
  */
 export async function decompressCluster(
   compression: 'zlib' | 'zstd',
-  bytes: Buffer,
+  bytes: Uint8Array,
   clusterBytes: number,
 ): Promise<Buffer> {
   // One byte more, or Node makes a second buffer of this size as soon as the first one is full.
@@ -51,9 +62,8 @@ export async function decompressCluster(
         ? await inflate(bytes, options)
         : await unzstd(bytes.subarray(0, zstdFrameBytes(bytes)), options);
   } catch (error) {
-    throw refuseImage(`a compressed cluster cannot be unpacked (${reasonOf(error)})`);
+    throw wrongCluster(reasonOf(error), clusterBytes);
   }
-  if (cluster.length !== clusterBytes)
-    throw refuseImage(`a compressed cluster has ${cluster.length} bytes, not ${clusterBytes}`);
+  if (cluster.length !== clusterBytes) throw wrongCluster(cluster.length, clusterBytes);
   return cluster;
 }

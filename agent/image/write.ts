@@ -90,11 +90,12 @@ async function writePlan(job: WriteImageJob, plan: Plan): Promise<WrittenImage> 
   const verifier = createVerifier(verify, zeroed, device, verifySeed);
   const withheld = withholdEnds(verifier.medium, device.path, plan.imageBytes ?? device.sizeBytes);
   const flow = createFlow(FLOW_BYTES);
+  const placer = plan.placer(withheld, flow, zeroed.isZeroedAhead);
   try {
     await zeroGaps(job, plan, withheld, flow);
     // Holes first and alone: the kernel refuses to zero a range whose pages are still to be written.
     await flow.drain();
-    const streamed = await streamImage(job, plan, plan.placer(withheld, flow, zeroed.isZeroedAhead));
+    const streamed = await streamImage(job, plan, placer);
     await flow.drain();
     if (checksum && streamed.checksum.hex !== checksum.hex)
       throw new AgentError(
@@ -111,6 +112,7 @@ async function writePlan(job: WriteImageJob, plan: Plan): Promise<WrittenImage> 
   } finally {
     // No job may write after the caller cleared the ends or closed the device. Its error was thrown already.
     await flow.drain().catch(() => undefined);
+    await placer.close();
   }
 }
 
