@@ -2,6 +2,9 @@ import type { Filter } from '../../system/filter.ts';
 import { type Compression, findCompression, unpack } from './compression.ts';
 import { HEAD_BYTES, type ImageSource, pickRanges } from './source.ts';
 
+/** Shorter files are unpacked sooner without a thread. */
+const LEAST_BYTES_FOR_A_THREAD = 64 * 1024 ** 2;
+
 /** What a file holds: itself, or what it unpacks to. */
 export type ImageContents = Pick<ImageSource, 'name' | 'head' | 'sizeBytes' | 'read'> & {
   compression: Compression | undefined;
@@ -13,7 +16,7 @@ async function readHead(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const bytes of chunks) {
-    parts.push(bytes);
+    parts.push(Buffer.from(bytes));
     length += bytes.length;
     if (length >= HEAD_BYTES) break;
   }
@@ -33,14 +36,15 @@ export async function openContents(
 ): Promise<ImageContents> {
   const compression = findCompression(source.head);
   if (!compression) return { ...source, compression, unpack: (chunks) => chunks };
-  const unpacked = (chunks: AsyncIterable<Uint8Array>, signal: AbortSignal) =>
-    unpack(compression, chunks, options, signal);
+  const unpacked = (chunks: AsyncIterable<Uint8Array>, signal: AbortSignal, isLong = false) =>
+    unpack(compression, chunks, { ...options, isLong }, signal);
+  const isLong = (source.sizeBytes ?? Number.POSITIVE_INFINITY) >= LEAST_BYTES_FOR_A_THREAD;
   return {
     name: source.name,
     compression,
     sizeBytes: undefined,
     head: await readHead(unpacked(source.stream(signal), signal)),
     read: (ranges, signal) => pickRanges(unpacked(source.stream(signal), signal), 0, ranges),
-    unpack: unpacked,
+    unpack: (chunks, signal) => unpacked(chunks, signal, isLong),
   };
 }

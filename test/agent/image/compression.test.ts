@@ -23,9 +23,11 @@ const PACK: Record<Compression, (bytes: Buffer) => Promise<Buffer>> = {
 /** The ramdisk has busybox's programs in place of those of the packages, and they differ in what they take for an error. */
 const busybox: typeof systemFilter = (file, args, input, signal) =>
   systemFilter('busybox', [file, ...args], input, signal);
-const CASES: [string, Compression, typeof systemFilter][] = [
+const CASES: [string, Compression, typeof systemFilter, isLong?: boolean][] = [
   ['gzip', 'gzip', systemFilter],
   ['zstd', 'zstd', systemFilter],
+  ['gzip in a thread', 'gzip', systemFilter, true],
+  ['zstd in a thread', 'zstd', systemFilter, true],
   ['xz', 'xz', systemFilter],
   ['xz of busybox', 'xz', busybox],
   ['bzip2', 'bzip2', systemFilter],
@@ -40,16 +42,17 @@ async function* inChunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerato
   }
 }
 
-type Options = { filter?: typeof systemFilter; sizes?: readonly number[]; mostBytes?: number };
+type Options = { filter?: typeof systemFilter; sizes?: readonly number[]; mostBytes?: number; isLong?: boolean };
 
 async function unpackAll(name: Compression, file: Buffer, options: Options = {}) {
-  const { filter = systemFilter, sizes = [65_536], mostBytes = 64 * MIB } = options;
+  const { filter = systemFilter, sizes = [65_536], mostBytes = 64 * MIB, isLong = false } = options;
   const parts: Uint8Array[] = [];
-  for await (const bytes of unpack(name, inChunks(file, sizes), { filter, mostBytes }, never)) parts.push(bytes);
+  for await (const bytes of unpack(name, inChunks(file, sizes), { filter, mostBytes, isLong }, never))
+    parts.push(Buffer.from(bytes));
   return Buffer.concat(parts);
 }
 
-describe.each(CASES)('%s', (_, name, filter) => {
+describe.each(CASES)('%s', (_, name, filter, isLong = false) => {
   const content = makeGuest(400_000, 5);
 
   test(
@@ -69,7 +72,13 @@ describe.each(CASES)('%s', (_, name, filter) => {
             expect(findCompression(packed[0] ?? Buffer.alloc(0))).toBe(isEmptyBzip2 ? undefined : name);
             const cuts = isCutAtParts ? packed.map(({ length }) => length) : sizes;
             expect(
-              (await unpackAll(name, Buffer.concat(packed), { filter, sizes: cuts })).equals(Buffer.concat(parts)),
+              (
+                await unpackAll(name, Buffer.concat(packed), {
+                  filter,
+                  sizes: isLong ? cuts.map((cut) => cut + 500) : cuts,
+                  isLong,
+                })
+              ).equals(Buffer.concat(parts)),
             ).toBe(true);
           },
         ),
@@ -98,7 +107,7 @@ describe.each(CASES)('%s', (_, name, filter) => {
     const outcomes = await Promise.all(
       damaged.map(async ([what, bytes]) => [
         what,
-        await unpackAll(name, bytes, { filter }).then(
+        await unpackAll(name, bytes, { filter, isLong }).then(
           ({ length }) => `${length} bytes`,
           (error: unknown) => (error instanceof AgentError ? error.type : error),
         ),
@@ -114,7 +123,7 @@ describe.each(CASES)('%s', (_, name, filter) => {
       fc.asyncProperty(fc.nat(file.length * 8 - 1), async (bit) => {
         const damaged = Buffer.from(file);
         damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        const result = await unpackAll(name, damaged, { filter }).catch((error: unknown) => error);
+        const result = await unpackAll(name, damaged, { filter, isLong }).catch((error: unknown) => error);
         // What is in a checksum that is not kept, or in a name, does no harm here; the checksum of the file finds it.
         expect(result instanceof AgentError || result instanceof Buffer).toBe(true);
         if (result instanceof AgentError) errors++;
@@ -126,7 +135,7 @@ describe.each(CASES)('%s', (_, name, filter) => {
 
   test('that unpacks to more than there is room for is stopped there', async () => {
     const bomb = await PACK[name](Buffer.alloc(30 * MIB));
-    await expect(unpackAll(name, bomb, { filter, mostBytes: 5 * MIB })).rejects.toMatchObject({
+    await expect(unpackAll(name, bomb, { filter, mostBytes: 5 * MIB, isLong })).rejects.toMatchObject({
       type: 'InvalidImage',
       details: expect.stringContaining(`more than ${5 * MIB} bytes come out`) as string,
     });
@@ -139,7 +148,7 @@ describe.each(CASES)('%s', (_, name, filter) => {
       throw new RangeError('the network is gone');
     };
     const all = async () => {
-      for await (const bytes of unpack(name, source(), { filter, mostBytes: MIB }, never)) void bytes;
+      for await (const bytes of unpack(name, source(), { filter, mostBytes: MIB, isLong }, never)) void bytes;
     };
     await expect(all()).rejects.toThrow(RangeError);
   });
@@ -151,7 +160,8 @@ test('frames of zstd that are to be skipped are, wherever they stand', async () 
   const file = Buffer.concat([skipped, frame, skipped, skipped, frame, skipped]);
   expect(findCompression(file)).toBe('zstd');
   for (const size of [1, 3, 12, file.length])
-    expect((await unpackAll('zstd', file, { sizes: [size] })).toString()).toBe('an imagean image');
+    for (const isLong of [true, false])
+      expect((await unpackAll('zstd', file, { sizes: [size], isLong })).toString()).toBe('an imagean image');
 });
 
 test('a window of zstd that is larger than any machine should need is refused', async () => {
