@@ -7,6 +7,7 @@ import type { Progress } from '../../cli/progress.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { benchFailure } from '../failures.ts';
 import { watchLoad } from '../load.ts';
+import { type AgentStart, prepareAgent } from './agent.ts';
 import { findBmaptool } from './bmaptool.ts';
 import { type Contender, EXTRA_STAGES, OWN, PEERS, STAGES } from './contenders.ts';
 import {
@@ -45,6 +46,7 @@ type Context = ImageWriteOptions & {
   memory: string;
   url: string;
   bmaptool: readonly string[] | undefined;
+  agent: AgentStart & { path: string };
 };
 
 async function startServer(
@@ -83,13 +85,16 @@ async function runOnce(
   image: BenchImage,
   isFirst: boolean,
 ): Promise<RunResult> {
-  const { host, images, work, memory, url, bmaptool, signal } = context;
+  const { host, images, work, memory, url, bmaptool, agent, signal } = context;
   const target = join(work, 'device');
   await freshDevice(target, images.virtualBytes + SPARE_BYTES);
   // What the one before left to be written back is not to be paid for by this one.
   await host.run('sync', ['--file-system', work], { signal });
   const env = {
+    ...(contender === OWN && agent.env),
     NODE: process.execPath,
+    NODE_OPTS: agent.nodeOptions,
+    AGENT: agent.path,
     URL: `${url}/${image.file}`,
     FILE: join(images.folder, image.file),
     DATA: join(images.folder, 'disk.qcow2'),
@@ -187,7 +192,8 @@ export async function benchImageWrite(options: ImageWriteOptions): Promise<Repor
   const work = await temporary(join(folder, 'work'));
   const memory = isTmpfs ? await temporary(MEMORY_ROOT) : work;
   const url = await startServer(options, images.folder, cleanup);
-  const context: Context = { ...options, images, work, memory, url, bmaptool };
+  const agent = await prepareAgent(join(work, 'agent'));
+  const context: Context = { ...options, images, work, memory, url, bmaptool, agent };
   const rows = chosen(images.images, only).map((image) => ({ image, lanes: lanesOf(context, image.name) }));
   const loadBefore = loadavg()[0] ?? 0;
   const endLoad = watchLoad();

@@ -35,8 +35,8 @@ const every = (command: string): Contender['commands'] => ({
 
 export const OWN: Contender = {
   name: 'Ingot',
-  description: 'node bin/ingot-agent.mjs write-image URL DEVICE --checksum',
-  commands: every('"$NODE" bin/ingot-agent.mjs write-image "$URL" "$TARGET" --checksum "sha256:$SHA256" --quiet'),
+  description: 'ingot-agent write-image URL DEVICE --checksum, bundled and started as in the ramdisk',
+  commands: every('"$NODE" $NODE_OPTS "$AGENT" write-image "$URL" "$TARGET" --checksum "sha256:$SHA256" --quiet'),
   writesDisk: true,
 };
 

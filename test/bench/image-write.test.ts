@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
+import { parseAgentStart } from '../../bench/image-write/agent.ts';
 import { diskContent } from '../../bench/image-write/data.ts';
 import { measure, parseTimes } from '../../bench/image-write/measure.ts';
 import { floorOf, goalsOf, type ImageResult, makeReport, reportText } from '../../bench/image-write/report.ts';
@@ -185,4 +186,13 @@ test('the bench names what it cannot use', async () => {
     exitCode: 2,
     stderr: expect.stringContaining('at least 64MiB') as unknown,
   });
+});
+
+test('the agent is started as the ramdisk starts it', async () => {
+  const script = await readFile('elements/agent/files/etc/ingot/agent', 'utf8');
+  const start = parseAgentStart(script);
+  expect(start?.nodeOptions).toMatch(/^--max-semi-space-size=\d+( --\S+)*$/);
+  expect(Object.keys(start?.env ?? {})).toContain('UV_THREADPOOL_SIZE');
+  expect(start?.env['UV_THREADPOOL_SIZE']).toMatch(/^\d+$/);
+  expect(parseAgentStart('node=/opt/ingot/node')).toBeUndefined();
 });
