@@ -1,6 +1,6 @@
 import { access, constants, readFile, writeFile } from 'node:fs/promises';
 
-import type { QemuMachine } from '../arch/qemu.ts';
+import { machineParameters, type QemuMachine } from '../arch/qemu.ts';
 import { hostArchitecture } from '../arch/table.ts';
 import type { Cache } from '../builder/host/cache.ts';
 import type { Start } from '../system/run.ts';
@@ -29,7 +29,7 @@ async function kernelStartsUnderKvm(kernel: string, options: ProbeOptions): Prom
     '-kernel',
     kernel,
     '-append',
-    `console=${machine.console} panic=-1`,
+    `${machineParameters(machine)} panic=-1`,
   ];
   const command = tools.command(machine.program, args);
   const owned = ownedCommand(command.file, command.args);

@@ -1,5 +1,5 @@
 import { ROOT_IN_MEMORY } from '../arch/parameters.ts';
-import type { QemuMachine } from '../arch/qemu.ts';
+import { machineParameters, type QemuMachine } from '../arch/qemu.ts';
 import { reasonOf } from '../system/failure.ts';
 import type { Start } from '../system/run.ts';
 import {
@@ -37,7 +37,7 @@ function mediumArguments(machine: QemuMachine, medium: BootMedium): string[] {
       ['-device', 'virtio-scsi-pci,id=scsi0', '-device', 'scsi-cd,bus=scsi0.0,drive=cd,bootindex=0'],
     ].flat();
   // After a panic a ramdisk has nothing to say any more: the machine starts again, which ends QEMU (-no-reboot).
-  const append = `${ROOT_IN_MEMORY} console=${machine.console} panic=-1 ${medium.append}`.trim();
+  const append = `${ROOT_IN_MEMORY} ${machineParameters(machine)} panic=-1 ${medium.append}`.trim();
   return ['-kernel', medium.kernel, '-initrd', medium.initramfs, '-append', append];
 }
 

@@ -3,7 +3,7 @@ import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Inventory } from '../../agent/api/inventory.ts';
-import { findQemuMachine, IPXE_PACKAGE } from '../../arch/qemu.ts';
+import { findQemuMachine, IPXE_PACKAGE, machineParameters } from '../../arch/qemu.ts';
 import type { BuilderHost } from '../../builder/host/door.ts';
 import { qemuTools } from '../../builder/tools.ts';
 import type { Progress } from '../../cli/progress.ts';
@@ -165,7 +165,7 @@ export async function conductMachine(options: ConductedOptions): Promise<Conduct
     [
       ['--port', String(ports.conductor), '--state-dir', join(folder, 'conductor'), '--public-url', publicUrl],
       ['--deploy-kernel', `${ramdisk}.kernel`, '--deploy-ramdisk', `${ramdisk}.initramfs`],
-      ['--kernel-append', `nomodeset console=tty0 console=${row.console}`, ...(options.conductorOptions ?? [])],
+      ['--kernel-append', `nomodeset console=tty0 ${machineParameters(row)}`, ...(options.conductorOptions ?? [])],
     ].flat(),
     { start: host.start, log: join(folder, 'conductor.log'), signal },
   );

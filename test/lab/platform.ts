@@ -1,4 +1,4 @@
-import { findQemuMachine } from '../../arch/qemu.ts';
+import { findQemuMachine, machineParameters } from '../../arch/qemu.ts';
 import { findArchitecture } from '../../arch/table.ts';
 import { labFailure } from './failures.ts';
 
@@ -6,8 +6,8 @@ import { labFailure } from './failures.ts';
 export type Platform = {
   /** `uname -m` name. */
   arch: string;
-  /** Serial console as the kernel names it. */
-  console: string;
+  /** Kernel parameters of the machine that it runs in, its serial console among them. */
+  kernelParameters: string;
   /** Where the firmware looks for a loader on a disk without a boot entry. */
   removableLoader: string;
   /** systemd-boot's program for it, in the user image's root tree. */
@@ -33,5 +33,5 @@ export function findPlatform(arch: string): Platform {
   const machine = findQemuMachine(arch);
   const loader = findArchitecture(arch)?.boot.efiFiles[0];
   if (own === undefined || machine === undefined || loader === undefined) throw labFailure('NO_PLATFORM', arch);
-  return { ...own, console: machine.console, removableLoader: `EFI/BOOT/${loader}` };
+  return { ...own, kernelParameters: machineParameters(machine), removableLoader: `EFI/BOOT/${loader}` };
 }

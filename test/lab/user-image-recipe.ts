@@ -115,6 +115,6 @@ export function userImageRecipe(platform: Platform): UserImageRecipe {
     finish: FINISH,
     sizeMiB: 2048,
     espMiB: 128,
-    kernelCommandLine: `root=LABEL=root ro console=tty0 console=${platform.console} panic=10`,
+    kernelCommandLine: `root=LABEL=root ro console=tty0 ${platform.kernelParameters} panic=10`,
   };
 }

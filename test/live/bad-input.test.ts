@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { CommandResult } from '../../agent/api/command.ts';
 import type { Heartbeat } from '../../agent/api/ironic.ts';
+import { machineParameters } from '../../arch/qemu.ts';
 import { openHost } from '../../builder/host/system.ts';
 import { createProgress } from '../../cli/progress.ts';
 import { type AgentClient, connectAgent } from '../../conductor/drive/agent-client.ts';
@@ -87,7 +88,7 @@ function bootServer(): Promise<Server> {
       const base = `http://${HOST_SEEN_BY_GUEST}:${(server.address() as AddressInfo).port}/files`;
       const parameters = [
         `ipa-api-url=${ironic.url.replace('127.0.0.1', HOST_SEEN_BY_GUEST)} BOOTIF=01-${MAC.replaceAll(':', '-')}`,
-        `console=${lab.machine.console} quiet ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
+        `${machineParameters(lab.machine)} quiet ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
         'ipa-image-download-connection-timeout=4 ipa-image-download-connection-retries=1',
         'ipa-image-download-connection-retry-interval=1',
       ].join(' ');

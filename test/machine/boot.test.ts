@@ -41,8 +41,9 @@ describe.each(ARCHITECTURE_NAMES)('booting a ramdisk for %s', (arch) => {
     const all = words(arch);
     expect(all[all.indexOf('-kernel') + 1]).toBe('/out/a,b.kernel');
     expect(all[all.indexOf('-initrd') + 1]).toBe('/out/i.initramfs');
-    const console = findQemuMachine(arch)?.console;
-    expect(all[all.indexOf('-append') + 1]).toBe(`rootfstype=ramfs console=${console} panic=-1 rootpwd=x sshkey="k"`);
+    const row = findQemuMachine(arch);
+    const parameters = [`console=${row?.console}`, ...(row?.parameters ?? [])].join(' ');
+    expect(all[all.indexOf('-append') + 1]).toBe(`rootfstype=ramfs ${parameters} panic=-1 rootpwd=x sshkey="k"`);
   });
 
   // Both make the kernel of loongarch64 lose its initramfs, and nobody needs them elsewhere.

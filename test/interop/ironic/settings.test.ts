@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { ironicSettings, settingsText } from './settings.ts';
 
-const options = { agentApiPort: 6385, console: 'ttyS0,115200', service: false };
+const options = { agentApiPort: 6385, machineParameters: 'console=ttyS0,115200 no_timer_check', service: false };
 const text = settingsText(ironicSettings(options));
 
 test('Ironic keeps its own mind about TLS, tokens and versions', () => {

@@ -7,17 +7,17 @@ type Settings = Readonly<Record<string, Readonly<Record<string, string | number 
 export type IronicOptions = {
   /** Port of the API as the agent is told. */
   agentApiPort: number;
-  /** The machine's serial console, for the kernel. */
-  console: string;
+  /** Kernel parameters of the machine, its serial console among them. */
+  machineParameters: string;
   /** Ironic 29 forgot the states of servicing where it says who may look a node up; without its restriction they may. */
   service: boolean;
 };
 
 /** Kernel parameters of every start of the ramdisk. */
-function kernelParameters(console_: string): string {
+function kernelParameters(machine: string): string {
   return [
     'nomodeset console=tty0',
-    `console=${console_} ${ROOT_IN_MEMORY} ipa-debug=1`,
+    `${machine} ${ROOT_IN_MEMORY} ipa-debug=1`,
     // The conductor cannot reach an address inside QEMU's network, only a port of the namespace's loopback that leads to it.
     `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${PORTS.agent}`,
   ].join(' ');
@@ -27,7 +27,7 @@ function kernelParameters(console_: string): string {
  * Ironic as one process with SQLite and without Keystone. Left alone on purpose is what the agent has to stand: require_tls
  * (true), timeouts, the boot mode (UEFI).
  */
-export function ironicSettings({ agentApiPort, console: console_, service }: IronicOptions): Settings {
+export function ironicSettings({ agentApiPort, machineParameters, service }: IronicOptions): Settings {
   return {
     DEFAULT: {
       auth_strategy: 'noauth',
@@ -76,7 +76,7 @@ export function ironicSettings({ agentApiPort, console: console_, service }: Iro
       tftp_master_path: '/var/lib/ironic/master_images',
       images_path: '/var/lib/ironic/images/',
       instance_master_path: '/var/lib/ironic/master_images',
-      kernel_append_params: kernelParameters(console_),
+      kernel_append_params: kernelParameters(machineParameters),
     },
     service_catalog: {
       auth_type: 'none',

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { findQemuMachine, type QemuMachine } from '../../../arch/qemu.ts';
+import { findQemuMachine, machineParameters, type QemuMachine } from '../../../arch/qemu.ts';
 import { toolCommand } from '../../../builder/sysroot.ts';
 import type { MachineDisk } from '../../../machine/arguments.ts';
 import { machineFailure } from '../../../machine/failures.ts';
@@ -154,7 +154,7 @@ export async function openWorld(
       tree,
       {
         agentApiPort: plan.record ? PORTS.recordedApi : PORTS.api,
-        console: row.console,
+        machineParameters: machineParameters(row),
         service: plan.flows.includes('service'),
       },
       { ironic: join(plan.folder, FILES.ironicLog), images: join(plan.folder, FILES.imagesLog) },

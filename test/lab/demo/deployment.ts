@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { CommandProgress } from '../../../agent/api/command.ts';
+import { machineParameters } from '../../../arch/qemu.ts';
 import type { Progress } from '../../../cli/progress.ts';
 import type { MachineDisk } from '../../../machine/arguments.ts';
 import { Failure } from '../../../system/failure.ts';
@@ -96,14 +97,17 @@ async function conduct({ lab, steps, machine, bmcUrl, password, key, api }: Cont
     runProgramJson('ingot', [...args.flat(), '--api', api], { run: host.run, progress, signal, env });
   // Not among the words of a command, where everybody on this host could read it.
   const env = { INGOT_REDFISH_PASSWORD: password };
-  // The conductor cannot reach an address inside QEMU's network, only a port of this host that leads to it.
-  const advertised = `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${ports.agent}`;
+  const parameters = [
+    machineParameters(lab.machine),
+    // The conductor cannot reach an address inside QEMU's network, only a port of this host that leads to it.
+    `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${ports.agent}`,
+  ].join(' ');
   await steps.run(
     'create node',
     ingot([
       ['node', 'create', NODE, '--redfish-address', bmcUrl, '--redfish-system-id', `/redfish/v1/Systems/${NODE}`],
       ['--redfish-username', 'admin', '--mac', machine.hardware.mac],
-      ['--root-device', `serial=${ROOT_DISK_SERIAL}`, '--kernel-append', advertised],
+      ['--root-device', `serial=${ROOT_DISK_SERIAL}`, '--kernel-append', parameters],
     ]),
   );
   await steps.run('inspect', ingot([['node', 'inspect', NODE]]));
