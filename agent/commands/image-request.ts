@@ -28,6 +28,7 @@ export function deliveryOptions(deps: AgentDeps): DeliveryOptions {
     permittedFormats: config.disableDeepImageInspection ? undefined : config.permittedImageFormats,
     maxDurationMs: config.imageDownloadMaxDurationSeconds * 1000,
     fileFolders: IMAGE_FOLDERS,
+    verify: config.imageVerify,
   };
 }
 

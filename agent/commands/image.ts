@@ -37,7 +37,9 @@ async function writeWholeDisk(
       signal: context.signal,
     }),
   );
-  context.log(`image ${request.id} (${written.format}, ${written.imageBytes} bytes) is on ${path}, verified`);
+  const { format, imageBytes, verified } = written;
+  const readBack = `${verified.bytes} bytes were read back (${verified.level})`;
+  context.log(`image ${request.id} (${format}, ${imageBytes} bytes) is on ${path}, verified; ${readBack}`);
   await finishDisk(deps, path, drive, context);
   return { 'root uuid': await diskSignature(os, path) };
 }

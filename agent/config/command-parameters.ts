@@ -42,6 +42,15 @@ export const COMMAND_PARAMETERS = {
     help: 'longest download of an image; 0 is no limit',
     default: 0,
   },
+  imageVerify: {
+    parameter: 'ingot-image-verify',
+    option: 'ingot_image_verify',
+    help: 'how much of an image is read back before the disk can boot, where image_info does not say: `none` (but the two ends), `sample`, `full`',
+    needs: 'none, sample or full',
+    read: lowerWord,
+    schema: Type.Union([Type.Literal('none'), Type.Literal('sample'), Type.Literal('full')]),
+    default: 'sample',
+  },
   imageServerUser: {
     ...optionalText,
     option: 'image_server_user',

@@ -9,6 +9,7 @@ import { fetchSmallFile, isFetchable, type OpenedImage, openImage, type OpenOpti
 import type { ImageRequest } from './request.ts';
 import { withSpares } from './spares.ts';
 import { type ImageOutline, outlineImage } from './plan.ts';
+import type { VerifyLevel } from './verify.ts';
 import { writeImage, type WriteImageJob, type WrittenImage } from './write.ts';
 
 /** How images are fetched on this machine, whatever the image. */
@@ -22,6 +23,8 @@ export type DeliveryOptions = {
   fileFolders?: readonly string[] | undefined;
   /** Node's name of the architecture that images of registries are for; this machine's without it. */
   architecture?: string | undefined;
+  /** How much is read back of what was written, where the request does not say; `sample` without it. */
+  verify?: VerifyLevel | undefined;
 };
 
 /** @param isVerified false only where nobody said what the file has to hash to */
@@ -43,7 +46,7 @@ async function resolveChecksum(
   return readChecksum(found, isMd5Allowed);
 }
 
-type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal' | 'verify'> & {
+type Delivery = Pick<WriteImageJob, 'device' | 'wipe' | 'progress' | 'signal'> & {
   request: ImageRequest;
   options: DeliveryOptions;
   os: OpenOptions['os'] & Pick<WriteImageJob, 'filter'>;
@@ -125,7 +128,9 @@ async function deliverOnce(
     const { permittedFormats } = options;
     const { filter } = delivery.os;
     const isFileSystem = request.partition !== undefined;
-    const written = await writeImage({ ...delivery, ...agreed, permittedFormats, filter, isFileSystem, isTouched });
+    const verify = request.verify ?? options.verify;
+    const job = { ...delivery, ...agreed, permittedFormats, filter, isFileSystem, isTouched, verify };
+    const written = await writeImage(job);
     return { ...written, isVerified: agreed.checksum !== undefined };
   } finally {
     await agreed.source.close();

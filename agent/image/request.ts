@@ -7,6 +7,7 @@ import type { HttpOptions } from './http-request.ts';
 import { isOciUrl } from './oci-reference.ts';
 import { isFetchable } from './open.ts';
 import { type PartitionRequest, readPartitionRequest } from './partition-request.ts';
+import { readVerifyLevel, type VerifyLevel } from './verify.ts';
 
 /** `image_info`, checked and in our own terms. */
 export type ImageRequest = {
@@ -19,6 +20,8 @@ export type ImageRequest = {
   configDrive: string | undefined;
   /** Set for an image of a file system, which goes into a partition that is made for it. */
   partition?: PartitionRequest | undefined;
+  /** How much is read back of what was written; as the machine is configured without it. */
+  verify?: VerifyLevel | undefined;
   http: Pick<HttpOptions, 'authorization' | 'proxies' | 'noProxy'>;
 };
 
@@ -97,6 +100,7 @@ export function readImageInfo(value: unknown, isMd5Allowed: boolean): ImageReque
     diskFormat: textOf(info, 'disk_format'),
     configDrive: textOf(info, 'configdrive'),
     partition: info.image_type === 'partition' ? readPartitionRequest(info) : undefined,
+    verify: readVerifyLevel(textOf(info, 'verify')),
     http: readHttp(info),
   };
 }

@@ -13,16 +13,16 @@ export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
 
 /**
  * Reads a level as people and parameters give it.
- * @returns `sample` when nothing is said
+ * @returns undefined when nothing is said
  * @throws AgentError `InvalidCommandParamsError`
  */
-export function readVerifyLevel(text: string | null | undefined): VerifyLevel {
-  if (text === undefined || text === null || text === '') return 'sample';
+export function readVerifyLevel(text: string | undefined): VerifyLevel | undefined {
+  if (text === undefined || text === '') return undefined;
   const level = VERIFY_LEVELS.find((name) => name === text.toLowerCase());
   if (level) return level;
   throw new AgentError(
     'InvalidCommandParamsError',
-    `cannot verify as "${text}" says: only ${VERIFY_LEVELS.join(', ')} are known`,
+    `cannot verify as "${text}" says (verify): only ${VERIFY_LEVELS.join(', ')} are known`,
   );
 }
 

@@ -10,6 +10,7 @@ import { hashName } from '../image/hash-names.ts';
 import { isOciUrl } from '../image/oci-reference.ts';
 import { isFetchable } from '../image/open.ts';
 import type { ImageRequest } from '../image/request.ts';
+import { readVerifyLevel } from '../image/verify.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { WRITE_IMAGE_OPTIONS } from './options.ts';
 
@@ -146,6 +147,7 @@ export async function readRequest(
     // Whoever calls this may read what they may read; in the ramdisk a stranger names the URLs.
     fileFolders: ['/'],
     maxDurationMs: (values.timeout ?? 0) * 1000,
+    verify: readVerifyLevel(values.verify),
   };
   const request: ImageRequest = {
     id: 'image',

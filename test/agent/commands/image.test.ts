@@ -8,6 +8,7 @@ import { makeConfig } from '../../../agent/config/config.ts';
 import { createRunner } from '../../../agent/engine/runner.ts';
 import { systemRun } from '../../../system/run.ts';
 import { type ImageServer, startImageServer } from '../../fakes/image-server.ts';
+import { lyingDisk } from '../../fakes/lying-disk.ts';
 import { makeQcow2 } from '../../fakes/qcow2.ts';
 import { BLOCK, makeDiskImage, TwoDisks } from '../../fakes/two-disks.ts';
 import { sha256 } from '../image/delivery.ts';
@@ -35,10 +36,15 @@ afterEach(async () => {
   await machine.stop();
 });
 
-function runnerFor(node: AgentDeps['node']['current'], refreshed?: AgentDeps['node']['current']) {
+function runnerFor(
+  node: AgentDeps['node']['current'],
+  refreshed?: AgentDeps['node']['current'],
+  parameters: Readonly<Record<string, string>> = {},
+  os = machine.os(),
+) {
   const deps: AgentDeps = {
-    os: machine.os(),
-    config: makeConfig(new Map([['ipa-image-download-connection-retries', '0']])),
+    os,
+    config: makeConfig(new Map(Object.entries({ 'ipa-image-download-connection-retries': '0', ...parameters }))),
     node: { current: node },
     inventory: () => Promise.reject(new Error('not here')),
     refreshNode: async () => refreshed,
@@ -81,6 +87,28 @@ describe('write_image', () => {
       expect((await execute('standby.get_partition_uuids', {})).command_result).toEqual({ 'root uuid': '0x00000000' });
     },
   );
+
+  /** Takes what belongs into the middle of the image, and keeps nothing of it. */
+  const forgetful = () => {
+    const os = machine.os();
+    const openDevice: typeof os.openDevice = async (path, mode) =>
+      lyingDisk(await os.openDevice(path, mode), (buffer, position) =>
+        position <= 4 * MIB && position + buffer.length > 4 * MIB ? undefined : buffer,
+      );
+    return { ...os, openDevice };
+  };
+
+  test.each([
+    ['a kernel parameter', { 'ingot-image-verify': 'full' }, {}, 'cannot trust /dev/vda'],
+    ['image_info, which counts before it', { 'ingot-image-verify': 'none' }, { verify: 'full' }, 'cannot trust'],
+    ['image_info that wants nothing read back', { 'ingot-image-verify': 'full' }, { verify: 'none' }, 'it was written'],
+    ['a word that is no level', {}, { verify: 'most' }, 'only none, sample, full are known'],
+  ])('reads back as much as %s says', async (_, parameters, info, why) => {
+    const execute = runnerFor(ROOT, undefined, parameters, forgetful());
+    const image_info = { ...INFO, urls: [server.url], ...info };
+    const { command_status, command_error } = await execute('deploy.execute_deploy_step', step({ image_info }));
+    expect(command_status === 'SUCCEEDED' ? 'it was written' : command_error?.details).toContain(why);
+  });
 
   test('asks Ironic for hints when the node has none, before it chooses a disk', async () => {
     const execute = runnerFor(undefined, ROOT);

@@ -49,3 +49,11 @@ test('registries bring their own checksum; one that is given is kept', () => {
   expect(read({ urls }).checksum).toEqual({ algorithm: undefined, value: SHA256 });
   expect(() => readImageInfo({ id: 'x', urls, os_hash_algo: 'sha256' }, false)).toThrow('only make sense together');
 });
+
+test('verify says how much is read back; nothing said leaves it to the machine’s configuration', () => {
+  expect(read({ verify: 'full' }).verify).toBe('full');
+  expect(read({ verify: null }).verify).toBeUndefined();
+  expect(read({}).verify).toBeUndefined();
+  expect(() => read({ verify: 'some' })).toThrow('verify as "some"');
+  expect(() => read({ verify: true })).toThrow('verify is not text');
+});

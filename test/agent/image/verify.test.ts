@@ -177,8 +177,8 @@ describe('a disk that lies is caught, does not boot, and the message names the p
 });
 
 test('levels are read from text, and what is none is refused', () => {
-  expect(readVerifyLevel(undefined)).toBe('sample');
-  expect(readVerifyLevel('')).toBe('sample');
+  expect(readVerifyLevel(undefined)).toBeUndefined();
+  expect(readVerifyLevel('')).toBeUndefined();
   expect(readVerifyLevel('FULL')).toBe('full');
   expect(() => readVerifyLevel('yes')).toThrow(/only none, sample, full are known/);
 });
