@@ -3,7 +3,7 @@ import type { Storage } from '../hardware/disk-model.ts';
 import { type Block, isDisk, withDescendants } from '../hardware/lsblk.ts';
 import { partOf } from '../hardware/paths.ts';
 import type { AgentOs, BlockDevice } from '../os/door.ts';
-import { readTable } from './tables.ts';
+import { closeWaysIn } from './ways-in.ts';
 
 /** Signatures of file systems, volumes and partition tables lie within this much of a device's ends. */
 const END_BYTES = 1024 ** 2;
@@ -30,22 +30,14 @@ async function zeroEnds(device: BlockDevice): Promise<void> {
   await checkZero(device, last, length);
 }
 
-/** An image for a smaller disk leaves its backup GPT inside the disk, where only the primary one says it is. */
-async function zeroInnerBackupGpt(device: BlockDevice): Promise<void> {
-  if (device.sizeBytes < END_BYTES) return;
-  const table = await readTable(device);
-  if (table.kind !== 'gpt' || table.backupSector <= 1 || table.backupSector >= table.lastSector) return;
-  await device.zero(table.backupSector * device.sectorBytes, device.sectorBytes);
-}
-
 /**
- * Makes a disk or partition forget what was on it: known signatures wherever they are, then both ends, which are read back.
+ * Makes a disk or partition forget what was on it: first every way in for firmware, then known signatures wherever they are, then both
+ * ends, which are read back.
  * @param device opened for writing, so that nobody else has it
  * @throws Failure or AgentError; then it may be partly wiped
  */
 export async function wipeMetadata(os: Pick<AgentOs, 'run'>, device: BlockDevice): Promise<void> {
-  await zeroInnerBackupGpt(device);
-  await device.flush();
+  await closeWaysIn(device);
   // --force lets wipefs in beside our own exclusive handle.
   await os.run('wipefs', ['--force', '--all', device.path]);
   await zeroEnds(device);

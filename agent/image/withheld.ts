@@ -3,8 +3,8 @@ import type { BlockDevice } from '../os/door.ts';
 import type { Medium } from './medium.ts';
 
 export const END_BYTES = 1024 ** 2;
-/** MBR and GPT header of either sector size: without these first bytes nothing finds the rest of a table. */
-const SIGNATURE_BYTES = 8192;
+/** MBR and GPT header of either sector size, and at the other end the backup's: without these bytes nothing finds the rest of a table. */
+export const SIGNATURE_BYTES = 8192;
 
 /**
  * A device whose first and last MiB (of the image, not of the disk) stay in memory until `release`.
@@ -13,7 +13,7 @@ const SIGNATURE_BYTES = 8192;
  * verified, or only half written, cannot start.
  */
 export type WithheldDevice = Pick<BlockDevice, 'write' | 'zero'> & {
-  /** Writes what was held back, the end first and the very first sectors last, flushes in between and after, and reads it back. */
+  /** Writes what was held back, the backup GPT's header and then the very first sectors last, flushes in between and after, and reads it back. */
   release: () => Promise<void>;
 };
 
@@ -32,18 +32,24 @@ export function betweenEnds(imageBytes: number): { from: number; to: number } {
   return { from, to: Math.max(from, imageBytes - END_BYTES) };
 }
 
+/** In the order in which they are written: everything else of the ends before the sectors by which firmware finds it. */
+function inOrder(ends: readonly Held[]): Held[] {
+  const parts = ends.map(({ start, bytes }) => {
+    const at = start === 0 ? Math.min(SIGNATURE_BYTES, bytes.length) : Math.max(0, bytes.length - SIGNATURE_BYTES);
+    const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)].map((part, index) => ({
+      start: start + (index === 0 ? 0 : at),
+      bytes: part,
+    }));
+    return start === 0 ? { signatures: before, rest: after } : { signatures: after, rest: before };
+  });
+  const all = [...parts.map(({ rest }) => rest), ...parts.toReversed().map(({ signatures }) => signatures)];
+  return all.flatMap((part) => (part && part.bytes.length > 0 ? [part] : []));
+}
+
 async function releaseEnds(device: Medium, path: string, ends: readonly Held[]): Promise<void> {
-  const parts = ends.flatMap(({ start, bytes }) =>
-    start === 0
-      ? [
-          { start, bytes: bytes.subarray(0, SIGNATURE_BYTES) },
-          { start: SIGNATURE_BYTES, bytes: bytes.subarray(SIGNATURE_BYTES) },
-        ]
-      : [{ start, bytes }],
-  );
+  const parts = inOrder(ends);
   await device.flush();
-  for (const { start, bytes } of parts.toReversed()) {
-    if (bytes.length === 0) continue;
+  for (const { start, bytes } of parts) {
     await device.write(bytes, start);
     await device.flush();
   }

@@ -11,7 +11,7 @@ import { createFlow, type Flow } from './flow.ts';
 import { makePlan, type Plan, type PlanJob } from './plan.ts';
 import { streamImage } from './stream.ts';
 import { createVerifier, type VerifiedWrite, type VerifyLevel } from './verify.ts';
-import { betweenEnds, END_BYTES, withholdEnds, type WithheldDevice } from './withheld.ts';
+import { betweenEnds, END_BYTES, SIGNATURE_BYTES, withholdEnds, type WithheldDevice } from './withheld.ts';
 import { createZeroedMedium } from './zero-ahead.ts';
 
 const FLOW_BYTES = 8 * BLOCK_BYTES;
@@ -26,7 +26,7 @@ export type WriteImageJob = PlanJob & {
   /** Destroys what was on the disk. Called once, when the image has been found good and before the first byte of it is written. */
   wipe: () => Promise<void>;
   /** How much is read back before the disk can boot; `sample` unless said. */
-  verify?: VerifyLevel;
+  verify?: VerifyLevel | undefined;
   /** Chooses the samples; drawn unless said. */
   verifySeed?: number;
   progress: (progress: CommandProgress) => void;
@@ -59,9 +59,17 @@ async function zeroGaps(job: WriteImageJob, plan: Plan, device: WithheldDevice, 
   }
 }
 
-/** Takes the partition tables away, also when the work was aborted. */
+/**
+ * Takes the partition tables away, also when the work was aborted. The header of the backup GPT goes before the first sectors, and
+ * they before anything else: firmware takes the backup when the first table is damaged (UEFI 2.10, 5.3.2).
+ */
 async function clearEnds(device: BlockDevice): Promise<void> {
   const length = Math.min(END_BYTES, device.sizeBytes);
+  const signature = Math.min(SIGNATURE_BYTES, device.sizeBytes);
+  for (const position of [device.sizeBytes - signature, 0]) {
+    await device.zero(position, signature);
+    await device.flush();
+  }
   await device.zero(0, length);
   await device.zero(device.sizeBytes - length, length);
   await device.flush();

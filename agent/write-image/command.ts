@@ -9,7 +9,6 @@ import { AgentError } from '../api/errors.ts';
 import { wipeMetadata } from '../disk/erase-metadata.ts';
 import { rereadPartitions, withDevice } from '../disk/partitions.ts';
 import { type DeliveredImage, deliverImage, outlineDelivery } from '../image/deliver.ts';
-import { readVerifyLevel } from '../image/verify.ts';
 import type { AgentOs } from '../os/door.ts';
 import { systemOs } from '../os/system.ts';
 import { EXIT_CODES, WRITE_IMAGE_DETAILS, WRITE_IMAGE_OPTIONS } from './options.ts';
@@ -76,7 +75,6 @@ async function write(job: Job): Promise<number> {
         ...wanted,
         os,
         device,
-        verify: readVerifyLevel(values.verify),
         wipe: async () => {
           trace.isTouched = true;
           await wipeMetadata(os, device);
@@ -131,6 +129,9 @@ export const writeImageCommand = defineCommand({
       throw usageFailure(`cannot write an image: the last word, ${device}, is no device`, 'write-image --help');
     // Progress that nobody reads any more must not end a write half-way.
     stderr.on('error', () => undefined);
+    // A limit of file sizes (ulimit -f) is an error that is told, not the end. Node ignores the signal, until a library has listened to it.
+    const overLimit = () => undefined;
+    process.on('SIGXFSZ', overLimit);
     const os = systemOs();
     const mode = progressMode({ json: values.json, quiet: values.quiet, isTerminal: stderr.isTTY });
     const job: Job = {
@@ -148,6 +149,8 @@ export const writeImageCommand = defineCommand({
     } catch (error) {
       // An abort has a tale to tell, too: runProgram would only say that there was one.
       return showFailure(await explain(error, job), stderr, values.json);
+    } finally {
+      process.off('SIGXFSZ', overLimit);
     }
   },
 });

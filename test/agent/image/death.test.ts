@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { systemRun, systemStart } from '../../../system/run.ts';
+import { firmwareSees, makeOldDisks, type OldDisk, type Sight } from '../../fakes/firmware.ts';
 import { makeGuest, seeded } from '../../fakes/qcow2.ts';
 import { sha256 } from './delivery.ts';
 
@@ -25,7 +26,9 @@ image.write('EFI PART', IMAGE_BYTES - 512);
 
 let folder = '';
 let writer = '';
+let oldDisks: OldDisk[] = [];
 beforeAll(async () => {
+  oldDisks = await makeOldDisks(DISK_BYTES);
   folder = await mkdtemp(join(tmpdir(), 'ingot-death-'));
   writer = join(folder, 'image-writer.mjs');
   // One file, so that a process starts in a tenth of the time.
@@ -40,32 +43,6 @@ beforeAll(async () => {
   await writeFile(join(folder, 'image'), image);
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-/** A disk that boots something old: MBR, GPT, backup GPT, and data that no image has. */
-async function makeOldDisk(name: string): Promise<{ path: string; before: Buffer }> {
-  const before = Buffer.alloc(DISK_BYTES, 'what was here before ');
-  makeGuest(512, 1).copy(before);
-  before.write('EFI PART', 512);
-  before.write('EFI PART', DISK_BYTES - 512);
-  const path = join(folder, name);
-  await writeFile(path, before);
-  return { path, before };
-}
-
-/** `begun`: tables of the old system are going, and nothing of the image has come. */
-type Outcome = 'untouched' | 'begun' | 'boots nothing' | 'complete' | 'boots something unfinished';
-
-async function outcome({ path, before }: { path: string; before: Buffer }): Promise<Outcome> {
-  const disk = await readFile(path);
-  if (disk.equals(before)) return 'untouched';
-  if (disk.subarray(0, IMAGE_BYTES).equals(image)) return 'complete';
-  if (disk.subarray(MIB, -MIB).equals(before.subarray(MIB, -MIB))) return 'begun';
-  const isTable = disk.readUInt16BE(510) === 0x55_aa;
-  const isGpt = [512, 4096].some((at) => disk.toString('latin1', at, at + 8) === 'EFI PART');
-  // What firmware looks at when the first table is broken is in the last sector of the disk, wherever the image ends.
-  const isBackup = disk.toString('latin1', DISK_BYTES - 512, DISK_BYTES - 504) === 'EFI PART';
-  return isTable || isGpt || isBackup ? 'boots something unfinished' : 'boots nothing';
-}
 
 /** From the moment at which the writer begins to destroy; its last line, unless it was killed. */
 async function runWriter(path: string, killAfterMs?: number): Promise<{ tookMs: number; last: string }> {
@@ -88,37 +65,49 @@ async function runWriter(path: string, killAfterMs?: number): Promise<{ tookMs: 
   return { tookMs, last };
 }
 
-test(`a writer that is killed at any of ${DEATHS} moments never leaves a disk that boots something unfinished`, async () => {
-  const whole = await makeOldDisk('whole');
-  const { tookMs, last } = await runWriter(whole.path);
-  expect(last).toBe('written');
-  expect(await outcome(whole)).toBe('complete');
+/** What is on a disk after its writer died at a moment, or lived. */
+async function dieAt(
+  name: string,
+  old: OldDisk,
+  killAfterMs?: number,
+): Promise<{ sight: Sight; tookMs: number; last: string }> {
+  const path = join(folder, name);
+  await writeFile(path, old.bytes);
+  const { tookMs, last } = await runWriter(path, killAfterMs);
+  return { sight: firmwareSees(await readFile(path), old, image), tookMs, last };
+}
+
+test(`a writer that is killed at any of ${DEATHS} moments leaves all of the old system, nothing that boots, or all of the new one`, async () => {
+  const { sight, tookMs, last } = await dieAt('whole', oldDisks[1] as OldDisk);
+  expect({ sight, last }).toEqual({ sight: 'new system', last: 'written' });
   const random = seeded(2026);
-  const outcomes: Outcome[] = [];
+  const sights: Sight[] = [];
   let left = DEATHS;
   const lane = async (name: string) => {
     while (left-- > 0) {
-      const disk = await makeOldDisk(name);
-      await runWriter(disk.path, random() * tookMs);
-      outcomes.push(await outcome(disk));
+      // Half of them die while the old system is wiped, which is soon done.
+      const moment = left % 2 === 0 ? random() : random() ** 4;
+      sights.push((await dieAt(name, oldDisks[left % oldDisks.length] as OldDisk, moment * tookMs)).sight);
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, (_, index) => lane(`disk${index}`)));
-  expect(outcomes).toHaveLength(DEATHS);
-  expect(outcomes).not.toContain('boots something unfinished');
+  expect(sights).toHaveLength(DEATHS);
+  expect(sights.filter((one) => !['old system', 'nothing', 'new system'].includes(one))).toEqual([]);
   // Otherwise no process died where it matters.
-  expect(outcomes.filter((one) => one === 'boots nothing').length).toBeGreaterThan(DEATHS / 10);
-}, 120_000);
+  expect(sights.filter((one) => one === 'nothing').length).toBeGreaterThan(DEATHS / 10);
+}, 300_000);
 
-test('a file size limit in the middle of the image: a short write, then an error that names the LBA; never "written"', async () => {
-  const disk = await makeOldDisk('limited');
-  const limit = 3 * MIB + 100_000;
+test('a file size limit in the middle of a write: a short write, then an error that names the LBA; never "written"', async () => {
+  const old = oldDisks[0] as OldDisk;
+  const path = join(folder, 'limited');
+  await writeFile(path, old.bytes);
+  const limit = DISK_BYTES - MIB / 2 - 100_000;
   const { stdout } = await systemRun(
     'prlimit',
-    [`--fsize=${limit}`, process.execPath, writer, disk.path, join(folder, 'image'), sha256(image)],
+    [`--fsize=${limit}`, process.execPath, writer, path, join(folder, 'image'), sha256(image)],
     { okExitCodes: [1] },
   );
   expect(stdout).toMatch(/cannot write \S+limited at LBA \d+ to \d+ \(sectors of 512 bytes\): EFBIG/);
   expect(stdout).not.toContain('written\n');
-  expect(await outcome(disk)).not.toBe('complete');
+  expect(firmwareSees(await readFile(path), old, image)).not.toBe('new system');
 });
