@@ -5,7 +5,8 @@ import { BOOT_BYTES, checkBootSectors } from './boot-sectors.ts';
 import { type ImageContents, openContents } from './contents.ts';
 import type { Flow } from './flow.ts';
 import type { Gap } from './gaps.ts';
-import { checkPermitted, decideFormat } from './format.ts';
+import { mayBeFixedVhd, VHD_FOOTER_BYTES } from './containers.ts';
+import { checkPermitted, checkTail, decideFormat } from './format.ts';
 import { createQcow2Placer } from './place-qcow2.ts';
 import { createRawPlacer, type Placer } from './place-raw.ts';
 import { readQcow2Boot } from './qcow2-boot.ts';
@@ -83,6 +84,13 @@ async function planQcow2(contents: ImageContents, target: Target, job: PlanJob):
   };
 }
 
+/** Looks at the end of a raw file, where that costs no pass over all of it. */
+async function checkEnd({ sizeBytes, compression, read }: ImageContents, { source, signal }: PlanJob): Promise<void> {
+  if (compression || !source.hasRanges || sizeBytes === undefined || !mayBeFixedVhd(sizeBytes)) return;
+  const end = { position: sizeBytes - VHD_FOOTER_BYTES, length: VHD_FOOTER_BYTES };
+  for await (const tail of read([end], signal)) checkTail(Buffer.from(tail));
+}
+
 /**
  * Finds out what an image is, and refuses it if it is nothing for this disk. Nothing is written.
  * @throws AgentError `InvalidImage`, `ImageDownloadError`
@@ -92,6 +100,7 @@ export async function makePlan(job: PlanJob, target: Target): Promise<Plan> {
   const contents = await openContents(source, { filter, mostBytes: mostFileBytes(target) }, signal);
   const format = decideFormat(contents.head, job.diskFormat);
   if (job.permittedFormats) checkPermitted(format, job.permittedFormats);
+  if (format === 'raw') await checkEnd(contents, job);
   if (source.sizeBytes === undefined && format === 'raw' && !contents.compression)
     throw new AgentError(
       'ImageDownloadError',
