@@ -6,6 +6,7 @@ import { RESCUED_MARK } from './commands/departures.ts';
 import { inspect, join, wantsInspection } from './join.ts';
 import { lockDown } from './lockdown.ts';
 import { discoverUrls, tellOverrides } from './overrides.ts';
+import { connectBootTargets } from './hardware/boot-targets.ts';
 import { choosesDisk } from './hardware/root-disk.ts';
 import type { AgentParts } from './parts.ts';
 import { serve } from './serve.ts';
@@ -36,6 +37,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const disks = waitForDisks(parts, undefined);
   disks.catch(() => undefined); // awaited below; until then a failure is not lost, only late
   await waitForNetwork(parts);
+  if (parts.inRamdisk) await connectBootTargets(os, (message) => console.log(message));
   await discoverUrls(parts);
   await setClockAtStart(parts);
   let nodeUuid = store.state().nodeUuid;

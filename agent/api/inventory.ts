@@ -114,6 +114,8 @@ export const DetailsSchema = Type.Object({
   /** `component` is BIOS, the name of a device, or what the firmware calls it. */
   firmware: Type.Array(Type.Object({ component: Type.String(), version: Type.String(), vendor: text, date: text })),
   microcode: text,
+  /** Only of a machine whose firmware has an iBFT that this ramdisk can read. `lun` as the kernel writes it; `mac` of the card. */
+  iscsi_boot: Type.Optional(Type.Array(Type.Object({ target: Type.String(), portal: text, lun: text, mac: text }))),
 });
 export type Details = Static<typeof DetailsSchema>;
 

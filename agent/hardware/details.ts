@@ -1,6 +1,7 @@
 import type { Details } from '../api/inventory.ts';
 import type { AgentOs } from '../os/door.ts';
 import { describeAccelerators } from './accelerators.ts';
+import { readBootTargets } from './boot-targets.ts';
 import { findDmi, memoryDevices, moduleMib } from './dmi.ts';
 import { listFirmware } from './firmware.ts';
 import { meaning, type SmbiosStructure, textAt } from './smbios.ts';
@@ -52,13 +53,14 @@ async function microcode(os: Pick<AgentOs, 'files'>): Promise<string | null> {
 /** What IPA's inventory has no place for. Nothing in it is needed to run: what cannot be read is null or missing. */
 export async function collectDetails(os: Pick<AgentOs, 'files' | 'run'>): Promise<Details> {
   const structures = await findDmi(os);
-  const [secureBoot, setupMode, accelerators, tpm, firmware, code] = await Promise.all([
+  const [secureBoot, setupMode, accelerators, tpm, firmware, code, targets] = await Promise.all([
     efiFlag(os, 'SecureBoot'),
     efiFlag(os, 'SetupMode'),
     describeAccelerators(os, structures),
     describeTpm(os, structures),
     listFirmware(os, structures),
     microcode(os),
+    readBootTargets(os),
   ]);
   return {
     boot: { secure_boot: secureBoot, setup_mode: setupMode },
@@ -67,5 +69,6 @@ export async function collectDetails(os: Pick<AgentOs, 'files' | 'run'>): Promis
     tpm,
     firmware,
     microcode: code,
+    ...(targets.length > 0 && { iscsi_boot: targets }),
   };
 }
