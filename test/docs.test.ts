@@ -103,7 +103,8 @@ describe('docs/ironic-python-agent.md', () => {
 
   test('has a row for all that IPA can do', () => {
     expect(table.length).toBeGreaterThanOrEqual(45);
-    expect(new Set(table.map(({ here }) => here))).toEqual(new Set(['yes', 'differs', 'not yet', 'no']));
+    const words = ['yes', 'differs', 'not yet', 'no'];
+    expect(table.filter(({ here }) => !words.includes(here))).toEqual([]);
   });
 
   const isThere = ({ here }: { here: string }) => here === 'yes' || here === 'differs';

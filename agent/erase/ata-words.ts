@@ -34,11 +34,16 @@ export function parseHdparmIdentify(output: string): AtaAbilities {
   };
 }
 
-/** What `hdparm -N` says: `max sectors = 1953525168/1953525168, HPA is disabled`. */
-export function parseHpa(output: string): { text: string; hiddenSectors: number | null } {
+/**
+ * What `hdparm -N` says: `max sectors = 1953525168/1953525168, HPA is disabled`.
+ * @param sectors that the kernel sees: a disk that shows another number talks nonsense (QEMU's says 0 of 1)
+ */
+export function parseHpa(output: string, sectors?: number): { text: string; hiddenSectors: number | null } {
   const found = /max sectors\s*=\s*(\d+)\/(\d+)[^,]*,\s*(.+)/.exec(output);
   // hdparm prints "HPA setting seems invalid" where the disk, or what stands for one, answers nonsense.
-  if (!found || /invalid/.test(found[3] ?? '')) return { text: 'unknown: the disk does not say', hiddenSectors: null };
+  const isOther = sectors !== undefined && Number(found?.[1]) !== sectors;
+  if (!found || isOther || /invalid/.test(found[3] ?? ''))
+    return { text: 'unknown: the disk does not say', hiddenSectors: null };
   const hidden = Number(found[2]) - Number(found[1]);
   return hidden > 0
     ? { text: `${hidden} sectors are hidden (${found[1]} of ${found[2]} are visible)`, hiddenSectors: hidden }

@@ -60,11 +60,12 @@ async function readAta(ask: Ask, path: string): Promise<AtaAbilities | undefined
   return identity === undefined || !/Model Number:[ \t]*\S/.test(identity) ? undefined : parseHdparmIdentify(identity);
 }
 
-async function readHidden(ask: Ask, path: string): Promise<Pick<Abilities, 'hidden' | 'hasHiddenSectors'>> {
+async function readHidden(ask: Ask, { disk }: ExaminedDisk): Promise<Pick<Abilities, 'hidden' | 'hasHiddenSectors'>> {
+  const path = disk.name;
   const limits = (await ask('hdparm', '-N', path)) ?? '';
-  const hpa = parseHpa(limits);
-  const visible = Number(/max sectors\s*=\s*(\d+)\//.exec(limits)?.[1] ?? Number.NaN);
-  const dco = parseDco((await ask('hdparm', '--dco-identify', path)) ?? '', visible);
+  const sectors = disk.size / (disk.logical_sectors ?? 512);
+  const hpa = parseHpa(limits, sectors);
+  const dco = parseDco((await ask('hdparm', '--dco-identify', path)) ?? '', sectors);
   return {
     hidden: { hpa: hpa.text, dco: dco.text },
     hasHiddenSectors: (hpa.hiddenSectors ?? 0) > 0 || (dco.hiddenSectors ?? 0) > 0,
@@ -108,6 +109,6 @@ export async function readAbilities(os: AgentOs, disk: ExaminedDisk, psid?: stri
   if (disk.kname.startsWith('nvme')) return done({ nvme: await readNvme(os, disk, ask) });
   if (!disk.kname.startsWith('sd')) return done({});
   const ata = await readAta(ask, name);
-  if (ata) return done({ ata, ...(await readHidden(ask, name)) });
+  if (ata) return done({ ata, ...(await readHidden(ask, disk)) });
   return done({ scsi: await readScsi(os, disk, missing), ...notAsked(disk, missing) });
 }

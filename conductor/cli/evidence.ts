@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { defineCommand } from '../../cli/command.ts';
 import { type OptionTable, usageFailure } from '../../cli/options.ts';
 import { judgeEvidence, type Judgement } from '../../evidence/judge.ts';
+import type { EraseRecord } from '../../evidence/record.ts';
 import { reportHtml, reportText } from '../../evidence/report.ts';
 import { readPublicKey } from '../../evidence/sign.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { cliFailure } from './failures.ts';
 import { printJson } from './show.ts';
 
-/** Valid, and says of a disk that it was not erased. */
+/** Valid, and says of a disk that it was not erased, or that data may be left on it. */
 const NOT_ERASED_EXIT_CODE = 5;
 
 const OPTIONS = {
@@ -48,9 +49,21 @@ async function judge(
   };
 }
 
+/** Without a category what was done was done, and data may be left all the same: a wiped table, a discard, hidden sectors. */
+function isErased({ result, category }: EraseRecord): boolean {
+  return result === 'erased' && category !== 'none';
+}
+
 function exitCode({ faults, records }: Judgement): number {
   if (faults.length > 0) return 1;
-  return records.every(({ result }) => result === 'erased') ? 0 : NOT_ERASED_EXIT_CODE;
+  return records.every((record) => isErased(record)) ? 0 : NOT_ERASED_EXIT_CODE;
+}
+
+function verdictOf(record: EraseRecord): string {
+  const { result, category, category_why: why, attempts } = record;
+  if (result !== 'erased') return 'NOT erased';
+  const how = `by ${attempts.at(-1)?.method}`;
+  return isErased(record) ? `erased ${how}, category ${category}` : `data may be LEFT ${how}, no category: ${why}`;
 }
 
 export const verifyCommand = defineCommand({
@@ -59,7 +72,7 @@ export const verifyCommand = defineCommand({
   details: [
     'Needs nothing but the file and, to know who signed it, a public key. Exit code 0:',
     'valid, and every disk in it is erased; 1: not valid; 5: valid, and it says of a',
-    'disk that it was not erased.',
+    'disk that it was not erased, or claims no category for what was done to it.',
   ],
   options: { ...OPTIONS, json: { type: 'boolean', help: 'print the judgement as JSON' } },
   run: async ({ stdout }, values, positionals) => {
@@ -75,10 +88,7 @@ export const verifyCommand = defineCommand({
       printJson(stdout, { valid: faults.length === 0, faults, keys, key_given: trusted, receipts, disks });
       return exitCode(judgement);
     }
-    for (const { disk, result, category, attempts } of records)
-      stdout.write(
-        `${disk.serial ?? disk.path}: ${result === 'erased' ? `erased by ${attempts.at(-1)?.method}, category ${category}` : 'NOT erased'}\n`,
-      );
+    for (const record of records) stdout.write(`${record.disk.serial ?? record.disk.path}: ${verdictOf(record)}\n`);
     for (const fault of faults) stdout.write(`${fault}\n`);
     const signed = trusted
       ? 'signed by the given key'

@@ -32,6 +32,12 @@ describe('hdparm', () => {
 
   test('says what is hidden', () => {
     expect(parseHpa(' max sectors   = 1000/2000, HPA is enabled')).toMatchObject({ hiddenSectors: 1000 });
+    // QEMU's SATA disk of 40 MiB, whose evidence had a hidden sector for it.
+    expect(parseHpa(' max sectors   = 0/1, HPA is enabled', 81_920)).toEqual({
+      text: 'unknown: the disk does not say',
+      hiddenSectors: null,
+    });
+    expect(parseHpa(' max sectors   = 1000/2000, HPA is enabled', 1000)).toMatchObject({ hiddenSectors: 1000 });
     expect(parseHpa(' max sectors   = 2000/2000, HPA is disabled')).toEqual({ text: 'none', hiddenSectors: 0 });
     expect(
       parseHpa(' max sectors   = 81920/18446744073321613488, HPA setting seems invalid (buggy kernel device driver?)'),

@@ -60,6 +60,15 @@ test('ingot evidence verify tells valid from altered, and erased from not erased
   });
 });
 
+test('ingot evidence verify does not call a disk erased of which the evidence claims no category', async () => {
+  const why = 'partition tables and signatures are gone; the data is not';
+  const left = signRecord(exampleRecord({ category: 'none', category_why: why }), key);
+  const { code, text } = await ingot('evidence', 'verify', await file('left', fileOf(left)));
+  expect(code).toBe(5);
+  expect(text).toContain(`DISK0: data may be LEFT by overwrite-zeros, no category: ${why}`);
+  expect(text).toContain('valid: ');
+});
+
 test('ingot evidence report makes a page of it', async () => {
   const path = await file('both', fileOf(erased));
   expect((await ingot('evidence', 'report', path)).text).toContain('serial DISK0: erased');
