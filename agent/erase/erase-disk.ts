@@ -70,6 +70,8 @@ async function tryMethod(job: EraseJob, method: MethodName, seed: string): Promi
   const recorder = createRecorder(os, job.psid === undefined ? [] : [job.psid]);
   const context: PerformContext = { ...job, seed, recorder, canaries: false };
   const started = time(os);
+  // Canaries, and what a device does without saying how far it is, are work, too.
+  job.progress(0, method);
   let gaps: Attempt['gaps'] = [];
   let written: Attempt['written'] = null;
   let verification: Verification | null = null;

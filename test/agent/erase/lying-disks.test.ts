@@ -110,6 +110,11 @@ describe('what is done about it', () => {
     expect(outcome.disks[0]).toMatchObject({ password: 's3cret', isLocked: true });
   });
 
+  test('a disk that does not say how far it is does not seem to wait', async () => {
+    await using outcome = await eraseFakes([{ kind: 'nvme', abilities: ['format'] }]);
+    expect(outcome.progress[0]).toBe('nvme0n1 nvme-format-user-data');
+  });
+
   test('a dry run unlocks nothing', async () => {
     const disk: FakeDisk = { kind: 'sata', abilities: ['security'], lockedWith: 'NULL' };
     await using outcome = await eraseFakes([disk], { args: { dry_run: true } });
