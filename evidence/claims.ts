@@ -13,6 +13,8 @@ function samplesFaults(record: EraseRecord, verification: Verification): string[
   if (expectation === 'ends-zero') return [];
   const sampling = { sizeBytes: record.disk.size_bytes, blockBytes, count };
   const faults: string[] = [];
+  const { samples = 0, held = 0, unchanged = 0 } = verification.witnesses ?? {};
+  if (held > samples || unchanged > held) faults.push('more of its witnesses say something than there are');
   const blocks = blockBytes === 0 ? 0 : Math.floor(sampling.sizeBytes / blockBytes);
   if (count === 0 || count > blocks) return [`${count} samples cannot be of a disk with ${blocks} blocks`];
   if (Math.abs(verification.would_find_fraction - wouldFind(count)) > 1e-9)

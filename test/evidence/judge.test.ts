@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import { canonicalJson } from '../../evidence/canonical.ts';
 import { claimOf, METHOD_CLAIMS } from '../../evidence/methods.ts';
+import { claimFaults } from '../../evidence/claims.ts';
 import { judgeEvidence } from '../../evidence/judge.ts';
 import type { Envelope, EraseRecord, Receipt } from '../../evidence/record.ts';
 import { reportHtml, reportText } from '../../evidence/report.ts';
@@ -212,6 +213,19 @@ describe('evidence is not valid', () => {
     });
     expect(faultsOf(fileOf(signRecord(record, key)))).toContain('nothing was erased');
   });
+});
+
+test('evidence is not valid when its witnesses say that data is there, or are more than there are', () => {
+  const { verification } = exampleRecord();
+  const faultsWith = (witnesses: { samples: number; held: number; unchanged: number }) =>
+    claimFaults(exampleRecord({ verification: verification && { ...verification, witnesses } }));
+  expect(faultsWith({ samples: 64, held: 60, unchanged: 0 })).toEqual([]);
+  expect(faultsWith({ samples: 64, held: 60, unchanged: 1 })).toEqual([
+    'it says "erased", but blocks hold what they held before',
+  ]);
+  expect(faultsWith({ samples: 64, held: 65, unchanged: 0 })).toEqual([
+    'more of its witnesses say something than there are',
+  ]);
 });
 
 test('no method claims more than Clear unless the device erases all of its medium by itself', () => {

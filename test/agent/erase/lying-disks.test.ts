@@ -40,8 +40,9 @@ describe.each(FIRMWARES)('a disk whose firmware is "%s"', (firmware) => {
   });
 
   test('is not said to be erased by express, unless it is said that data is left', async () => {
+    // Of these it takes more than the metadata.
     await using outcome = await eraseFakes(
-      KINDS.map((disk) => ({ ...disk, firmware })),
+      KINDS.filter(({ kind }) => kind === 'nvme' || kind === 'virtio').map((disk) => ({ ...disk, firmware })),
       { step: 'erase_devices_express' },
     );
     expect(outcome.faults).toEqual([]);
