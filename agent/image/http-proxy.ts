@@ -107,8 +107,9 @@ async function requestByTap(
     const isTapped = tap.hasBody(Number(headerOf(headers, 'content-length')));
     const bytes = isTapped ? tap.body() : collected(body);
     const stall = () => void body.destroy(new errors.BodyTimeoutError());
-    const chunks = withoutStalls(bytes, timeoutMs, stall);
-    return { statusCode, headers, body: Object.assign(chunks, { destroy: () => body.destroy() }) };
+    const leave = () => void body.destroy();
+    const chunks = withoutStalls(bytes, timeoutMs, stall, leave);
+    return { statusCode, headers, body: Object.assign(chunks, { destroy: leave }) };
   } catch (error) {
     await end();
     throw error;
@@ -123,8 +124,16 @@ async function* collected(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uin
   }
 }
 
-/** @param stall called when nothing comes for so long although somebody waits; it makes `chunks` end */
-async function* withoutStalls(chunks: AsyncIterable<Uint8Array>, timeoutMs: number, stall: () => void) {
+/**
+ * @param stall called when nothing comes for so long although somebody waits; it makes `chunks` end
+ * @param leave called when nothing more is read: Node's streams close a connection then, a tap does not
+ */
+async function* withoutStalls(
+  chunks: AsyncIterable<Uint8Array>,
+  timeoutMs: number,
+  stall: () => void,
+  leave: () => void,
+) {
   const iterator = chunks[Symbol.asyncIterator]();
   try {
     for (;;) {
@@ -135,6 +144,7 @@ async function* withoutStalls(chunks: AsyncIterable<Uint8Array>, timeoutMs: numb
     }
   } finally {
     await iterator.return?.();
+    leave();
   }
 }
 

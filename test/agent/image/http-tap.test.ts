@@ -18,6 +18,7 @@ const sockets = new Set<Socket>();
 afterEach(async () => {
   await routes?.close();
   for (const socket of sockets) socket.destroy();
+  sockets.clear();
   await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
   [server, routes] = [undefined, undefined];
 });
@@ -163,6 +164,17 @@ test('who does not read is not sent more than buffers hold', async () => {
   expect(sent).toBeLessThan(64 * MIB);
   response.body.destroy();
   await expect(iterator.next().then(() => iterator.next())).rejects.toThrow(/abort|clos/i);
+});
+
+test('who stops reading in the middle leaves no connection behind', async () => {
+  const response = await ask((socket) => {
+    socket.write(head(8 * MIB));
+    socket.write(content);
+  });
+  for await (const bytes of response.body) if (bytes.length > 0) break;
+  const [socket] = sockets;
+  await new Promise((resolve) => (socket?.destroyed ? resolve(undefined) : socket?.once('close', resolve)));
+  expect(socket?.destroyed).toBe(true);
 });
 
 test('nonsense for an answer is an error, and nothing hangs', { timeout: 60_000 }, async () => {
