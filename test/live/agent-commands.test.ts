@@ -1,5 +1,4 @@
 import { chmod, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +18,7 @@ import { ownedCommand } from '../../machine/owned.ts';
 import { freePorts } from '../../machine/ports.ts';
 import { systemRun, systemStart } from '../../system/run.ts';
 import { type FakeIronic, NODE_UUID, startFakeIronic } from '../fakes/ironic.ts';
+import { callAgent } from '../lab/agent-call.ts';
 import { PATIENCE_SECONDS } from '../lab/conducted.ts';
 import { type Dialog, openDialog } from '../lab/dialog.ts';
 
@@ -37,20 +37,7 @@ let sshPort: number;
 let dialog: Dialog;
 const cleanup: (() => unknown)[] = [];
 
-/** As the conductor calls the agent: trusting nothing but the certificate of its heartbeat. */
-function call(path: string, body?: unknown): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const url = `${beat.callback_url}${path}${path.includes('?') ? '&' : '?'}agent_token=${beat.agent_token}`;
-    const sent = request(url, { method: body ? 'POST' : 'GET', ca: beat.agent_verify_ca, agent: false }, (answer) => {
-      let text = '';
-      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      answer.on('end', () => resolve(JSON.parse(text)));
-      answer.on('error', reject);
-    });
-    sent.on('error', reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
+const call = (path: string, body?: object) => callAgent(beat, path, body);
 const command = async (name: string, params: object = {}, wait = true) =>
   (await call(`/v1/commands/?wait=${wait}`, { name, params })) as CommandResult;
 

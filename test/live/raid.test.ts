@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { copyFile, mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +20,7 @@ import { bootArguments, runMachine } from '../../machine/boot.ts';
 import { freePorts } from '../../machine/ports.ts';
 import { systemRun, systemStart } from '../../system/run.ts';
 import { type FakeIronic, NODE_UUID, startFakeIronic } from '../fakes/ironic.ts';
+import { callAgent } from '../lab/agent-call.ts';
 import { findPlatform } from '../lab/platform.ts';
 import { labTools } from '../lab/tools.ts';
 import { type UserImage, userImage } from '../lab/user-image.ts';
@@ -54,20 +54,7 @@ let variables: string;
 let off: Promise<void>;
 const ramdiskLines: string[] = [];
 
-/** As the conductor calls the agent: trusting nothing but the certificate of its heartbeat. */
-function call(path: string, body: unknown): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    const url = `${beat.callback_url}${path}&agent_token=${beat.agent_token}`;
-    const sent = request(url, { method: 'POST', ca: beat.agent_verify_ca, agent: false }, (answer) => {
-      let text = '';
-      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      answer.on('end', () => resolve(JSON.parse(text) as CommandResult));
-      answer.on('error', reject);
-    });
-    sent.on('error', reject);
-    sent.end(JSON.stringify(body));
-  });
-}
+const call = async (path: string, body: object) => (await callAgent(beat, path, body)) as CommandResult;
 async function command(name: string, params: object = {}): Promise<CommandResult> {
   const result = await call('/v1/commands/?wait=true', { name, params });
   if (result.command_status !== 'SUCCEEDED')
