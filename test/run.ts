@@ -21,8 +21,8 @@ const CHECKS: readonly { name: string; command: readonly [string, ...string[]] }
   { name: 'format', command: ['oxfmt', '--check'] },
 ];
 
-/** Parts of the run in their order; arguments choose some of them. */
-const PARTS = ['checks', 'unit', 'live', 'interop'];
+/** Parts that arguments can choose, in the order in which they run; those of one row run together, from one queue of test files. */
+const PARTS = [['checks'], ['unit'], ['live', 'interop']] as const;
 
 /** Runs a tool of node_modules with this very Node: what `#!/usr/bin/env node` finds may be the host's older one. */
 function runTool(name: string, args: readonly string[]): Promise<number> {
@@ -44,12 +44,12 @@ async function runCheck({ name, command: [file, ...args] }: (typeof CHECKS)[numb
 }
 
 /** A run that ends without a report, or with an error outside of any test, is a failure of its own. */
-async function runProject(project: string, folder: string): Promise<Count> {
-  const report = join(folder, `${project}.json`);
+async function runProjects(projects: readonly string[], folder: string): Promise<Count> {
+  const names = projects.join(' and ');
+  const report = join(folder, `${projects.join('-')}.json`);
   const code = await runTool('vitest', [
     'run',
-    '--project',
-    project,
+    ...projects.flatMap((project) => ['--project', project]),
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
@@ -57,34 +57,37 @@ async function runProject(project: string, folder: string): Promise<Count> {
   try {
     const result = JSON.parse(readFileSync(report, 'utf8')) as Report;
     const failures = failuresOf(result, process.cwd());
-    if (code !== 0 && failures.length === 0) failures.push(`${project}: an error outside of any test, see above`);
+    if (code !== 0 && failures.length === 0) failures.push(`${names}: an error outside of any test, see above`);
     // A file that fails before its tests has no failed test in vitest's own count.
     return { passed: result.numPassedTests, failed: failures.length, skipped: result.numPendingTests, failures };
   } catch {
-    return { passed: 0, failed: 1, skipped: 0, failures: [`${project}: its tests left no report`] };
+    return { passed: 0, failed: 1, skipped: 0, failures: [`${names}: its tests left no report`] };
   }
 }
 
-async function runPart(part: string, folder: string): Promise<Count[]> {
-  if (part !== 'checks') return [await runProject(part, folder)];
+async function runParts(parts: readonly string[], folder: string): Promise<Count[]> {
+  if (!parts.includes('checks')) return [await runProjects(parts, folder)];
   const counts: Count[] = [];
   for (const check of CHECKS) counts.push(await runCheck(check));
   return counts;
 }
 
 const chosen = process.argv.slice(2);
-const unknown = chosen.filter((part) => !PARTS.includes(part));
+const known: readonly string[] = PARTS.flat();
+const unknown = chosen.filter((part) => !known.includes(part));
 if (unknown.length > 0) {
-  console.error(`cannot run ${unknown.join(', ')}: there is ${PARTS.join(', ')}`);
+  console.error(`cannot run ${unknown.join(', ')}: there is ${known.join(', ')}`);
   process.exit(2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'ingot-test-'));
 const counts: Count[] = [];
 try {
-  for (const part of PARTS.filter((one) => chosen.length === 0 || chosen.includes(one))) {
-    counts.push(...(await runPart(part, folder)));
+  for (const row of PARTS) {
+    const parts = row.filter((one) => chosen.length === 0 || chosen.includes(one));
+    if (parts.length === 0) continue;
+    counts.push(...(await runParts(parts, folder)));
     // Minutes of virtual machines tell nothing that a failed unit test has not told.
-    if (part === 'unit' && counts.some(({ failed }) => failed > 0)) break;
+    if (parts.some((one) => one === 'unit') && counts.some(({ failed }) => failed > 0)) break;
   }
 } finally {
   await rm(folder, { recursive: true, force: true });

@@ -27,7 +27,7 @@ export const CONDUCTED_DISKS = [
 ] as const;
 
 /** Seconds that a machine under emulation, on a busy host, may take for an answer. */
-export const PATIENCE_SECONDS = 120;
+export const PATIENCE_SECONDS = 300;
 
 /**
  * Logs in with a password on a machine's serial console, and has its shell do one thing.

@@ -364,7 +364,7 @@ test('a ramdisk with such elements boots, and its agent starts', async () => {
   const machine = systemStart(process.execPath, ['bin/build-ramdisk.mjs', 'boot', output]);
   const screen: string[] = [];
   const limit = new AbortController();
-  sleep(300_000, undefined, { signal: limit.signal }).then(
+  sleep(900_000, undefined, { signal: limit.signal }).then(
     () => machine.kill(),
     () => undefined,
   );

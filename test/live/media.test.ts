@@ -26,7 +26,7 @@ beforeAll(async () => {
     host,
     compress: 'zstd:3',
     formats: ['iso', 'uki'],
-    append: 'ipa-api-url=http://192.0.2.1:6385 ingot-test="two words"',
+    append: 'ipa-api-url=http://192.0.2.1:6385 ingot-test="two words" no_timer_check',
     output: join(folder, 'ingot'),
     progress,
     signal: new AbortController().signal,
@@ -40,7 +40,7 @@ async function consoleUntilRamdisk(boot: { iso: boolean; uefi: boolean; name: st
   const stop = new AbortController();
   const done = new Error('the ramdisk has started');
   const lines: string[] = [];
-  const timer = setTimeout(() => stop.abort(new Error(`no ramdisk:\n${lines.slice(-40).join('\n')}`)), 300_000);
+  const timer = setTimeout(() => stop.abort(new Error(`no ramdisk:\n${lines.slice(-40).join('\n')}`)), 900_000);
   const running = bootRamdisk({
     ...boot,
     host,

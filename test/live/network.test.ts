@@ -31,7 +31,7 @@ const FRAME = Buffer.from(
 const LEASE = { address: '2001:db8:5::17', dns: '2001:db8:5::53' };
 /** Of QEMU's boards the one that has a BMC. */
 const ARCH = 'x86_64';
-const PATIENCE_MS = 400_000;
+const PATIENCE_MS = 900_000;
 type Body = InspectionData & { lldp_raw?: Record<string, Tlv[]> };
 
 const controller = new AbortController();

@@ -168,8 +168,9 @@ describe('a mirror that is not to be trusted', () => {
   test('is one with a package that has another digest than its lists say', async () => {
     const cache = join(folder, 'cache');
     await mkdir(cache);
-    // All but the packages themselves: tools, and what APT knows of them.
-    for (const kept of ['sysroots', 'apt', 'rpm']) await symlink(join(host.cache.root, kept), join(cache, kept));
+    // All but the packages themselves: tools, and what APT knows of them, with the locks for those who use it at the same time.
+    for (const kept of ['sysroots', 'apt', 'rpm', 'locks'])
+      await symlink(join(host.cache.root, kept), join(cache, kept));
     const fresh = { ...host, cache: (await openHost({ cache })).cache };
     served.override = (path) => (/\/libgcc-.*\.rpm$/.test(path) ? Buffer.from('no package') : undefined);
     await expect(buildRamdisk(options({ host: fresh }))).rejects.toMatchObject({ code: 'WRONG_DIGEST' });

@@ -1,5 +1,4 @@
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -20,6 +19,7 @@ import { freePorts } from '../../machine/ports.ts';
 import { systemRun, systemStart } from '../../system/run.ts';
 import { type FakeIronic, NODE_UUID, startFakeIronic, TOKEN } from '../fakes/ironic.ts';
 import { type ImageServer, startImageServer } from '../fakes/image-server.ts';
+import { callAgent } from '../lab/agent-call.ts';
 import { sha256 } from '../agent/image/delivery.ts';
 
 // What only a real kernel and real firmware can show of what comes after the bytes: partition tables, file systems, mounts and boot
@@ -41,20 +41,7 @@ let running: Promise<unknown>;
 let start: (fromDisk: boolean) => Promise<void>;
 const cleanup: (() => unknown)[] = [];
 
-/** As the conductor calls the agent: trusting nothing but the certificate of its heartbeat. */
-function call(path: string, body?: unknown): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const url = `${beat.callback_url}${path}${path.includes('?') ? '&' : '?'}agent_token=${beat.agent_token}`;
-    const sent = request(url, { method: body ? 'POST' : 'GET', ca: beat.agent_verify_ca, agent: false }, (answer) => {
-      let text = '';
-      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      answer.on('end', () => resolve(JSON.parse(text)));
-      answer.on('error', reject);
-    });
-    sent.on('error', reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
+const call = (path: string, body?: object) => callAgent(beat, path, body);
 
 async function command(name: string, params: object = {}): Promise<CommandResult> {
   const result = (await call('/v1/commands/?wait=true', { name, params })) as CommandResult;
@@ -133,9 +120,12 @@ beforeAll(async () => {
     path === '/v1/lookup'
       ? { status: 200, body: { node: node('none'), config: { heartbeat_timeout: 300, agent_token: TOKEN } } }
       : undefined;
+  const machine = findQemuMachine('x86_64');
+  if (machine === undefined) throw new Error('no such machine');
   const append = [
     `ipa-api-url=${ironic.url.replace('127.0.0.1', '10.0.2.2')}`,
-    `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort}`,
+    // The UKI is told nothing by QEMU: what a kernel in it has to know goes in.
+    `ipa-advertise-host=127.0.0.1 ipa-advertise-port=${agentPort} ${machine.parameters.join(' ')}`,
   ].join(' ');
   await buildRamdisk({
     host,
@@ -147,8 +137,6 @@ beforeAll(async () => {
     progress,
     signal,
   });
-  const machine = findQemuMachine('x86_64');
-  if (machine === undefined) throw new Error('no such machine');
   const tools = await qemuTools(host, machine, { progress, signal });
   const probe = { tools, machine, start: systemStart, signal };
   const { acceleration } = await chooseAcceleration(`${ramdisk}.kernel`, host.cache, probe);

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { ARCHITECTURE_NAMES } from '../../arch/table.ts';
 import { defaultCacheRoot } from '../../builder/host/cache.ts';
+import { openHost } from '../../builder/host/system.ts';
 import { systemRun } from '../../system/run.ts';
 import { firstDifferentPath } from './first-difference.ts';
 
@@ -49,6 +50,29 @@ const digests = async (name: string) =>
     ),
   );
 
+/** Other builds may be at work: what they have not yet got whole has another name. */
+async function copyEntries(cache: string, own: string, kind: string): Promise<void> {
+  const names = (await readdir(join(cache, kind))).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  await mkdir(join(own, kind));
+  // Links where both lie on one file system.
+  const linked = await systemRun('cp', ['-al', ...names, join(own, kind)], {
+    cwd: join(cache, kind),
+    okExitCodes: [0, 1],
+  });
+  if (linked.exitCode !== 0) await systemRun('cp', ['-a', ...names, join(own, kind)], { cwd: join(cache, kind) });
+}
+
+/** APT writes there: a link would lead into the other cache. */
+async function copyLists(cache: string, own: string): Promise<void> {
+  const { cache: shared } = await openHost({ cache });
+  await mkdir(join(own, LISTS));
+  const { signal } = new AbortController();
+  for (const world of await readdir(join(cache, LISTS)))
+    await shared.exclusively(`apt-${world}`, signal, () =>
+      systemRun('cp', ['-a', join(cache, LISTS, world), join(own, LISTS)]),
+    );
+}
+
 /**
  * The words that run a command as that account. The checkout may lie where it cannot go, so it sees it at `checkout`: in a mount
  * namespace, which ends with the command. A user namespace of its own has a binfmt_misc of its own (Linux 6.7 and newer), an
@@ -74,13 +98,8 @@ test('a plain account without binfmt, in other surroundings, builds all ramdisks
   ];
   await systemRun(process.execPath, build(cache, join(folder, 'root')));
   for (const path of [own, checkout, results]) await mkdir(path);
-  for (const kind of DOWNLOADED) {
-    // Links where both lie on one file system.
-    const linked = await systemRun('cp', ['-al', join(cache, kind), own], { okExitCodes: [0, 1] });
-    if (linked.exitCode !== 0) await systemRun('cp', ['-a', join(cache, kind), own]);
-  }
-  // APT writes there: a link would lead into the other cache.
-  await systemRun('cp', ['-a', join(cache, LISTS), own]);
+  for (const kind of DOWNLOADED) await copyEntries(cache, own, kind);
+  await copyLists(cache, own);
   if (isRoot) {
     const plain = `${PLAIN_ID}:${PLAIN_ID}`;
     await systemRun('chown', ['-R', plain, join(own, LISTS)]);
