@@ -2,11 +2,16 @@ import { type Command, commandHelp, wantsHelp } from '../cli/command.ts';
 import { helpTable, usageFailure } from '../cli/options.ts';
 import { type Program, runProgram } from '../cli/program.ts';
 import { nearest } from '../cli/nearest.ts';
+import { eraseCommand } from './erase/command.ts';
 import { imageWriteCommand } from './image-write/command.ts';
 import { ramdiskCommand } from './ramdisk/command.ts';
 
 /** One a benchmark; each measures Ingot and a peer in the same run. */
-const BENCHES: Readonly<Record<string, Command>> = { ramdisk: ramdiskCommand, 'image-write': imageWriteCommand };
+const BENCHES: Readonly<Record<string, Command>> = {
+  ramdisk: ramdiskCommand,
+  'image-write': imageWriteCommand,
+  erase: eraseCommand,
+};
 
 function help(): string {
   const rows = Object.entries(BENCHES).map(([name, { summary }]) => [name, summary] as const);

@@ -14,7 +14,7 @@ export function patternBase(seed: string): Buffer {
 /**
  * Makes a buffer what belongs at `position`, so that a disk which keeps it at another place, or has fewer sectors than it says, is
  * found out.
- * @param buffer has copies of the base in it, from a position that is a multiple of its length on
+ * @param buffer has in it what the base has from the same place of its repetition on
  * @param position bytes, a multiple of 512
  * @param pass counts from 0
  */

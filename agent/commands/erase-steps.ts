@@ -43,7 +43,7 @@ async function runErase(step: EraseStep, deps: AgentDeps, { node, args }: StepRe
     step,
     args,
     guard: guardFor(deps, node),
-    chain: await chainOf(deps.os),
+    chain: () => chainOf(deps.os),
     machine: await machineOf(deps),
     signal: context.signal,
     progress: (share, message) =>

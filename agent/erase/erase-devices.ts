@@ -10,6 +10,7 @@ import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
 import type { EvidenceChain } from './chain.ts';
 import { eraseDisk } from './erase-disk.ts';
+import { inParallel } from './in-parallel.ts';
 import { type EraseStep, type Plan, planDisk } from './plan.ts';
 import { createProgress } from './progress.ts';
 import { readAbilities } from './read-abilities.ts';
@@ -22,7 +23,8 @@ export type EraseOptions = {
   step: EraseStep;
   args: Readonly<Record<string, unknown>>;
   guard: GuardSettings;
-  chain: EvidenceChain;
+  /** Opened when there is something to prove: a dry run leaves nothing behind. */
+  chain: () => Promise<EvidenceChain>;
   machine: Omit<EraseRecord['node'], 'uuid'>;
   signal: AbortSignal;
   progress: (share: number, message: string) => void;
@@ -128,14 +130,6 @@ async function guardAgain(os: AgentOs, { disk, abilities }: Target, guard: Guard
   if (why !== undefined) throw new Error(why);
 }
 
-async function inParallel<T>(items: readonly T[], count: number, work: (item: T) => Promise<void>): Promise<void> {
-  const waiting = [...items];
-  const lane = async () => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(count, items.length) }, lane));
-}
-
 /**
  * Erases all disks that nothing speaks for keeping, side by side, and proves it. All are tried; those that failed are named together.
  * @returns by path: the signed evidence, or why the disk was left alone; with `dry_run` the plans alone
@@ -156,6 +150,7 @@ export async function eraseDevices(
     return { ...results, ...Object.fromEntries(targets.map(({ disk, plan }) => [pathOf(disk), { plan }])) };
   const bootId = await readBootId(os);
   const failures = [...refused];
+  const chain = await options.chain();
   const able = targets.filter(({ plan }) => plan.refusal === undefined);
   const progress = createProgress(
     able.map(({ disk }) => disk.kname),
@@ -183,7 +178,7 @@ export async function eraseDevices(
         progress: (share, what) => progress.set(disk.kname, share, what),
         log: options.log,
       });
-      results[pathOf(disk)] = await options.chain.append(record);
+      results[pathOf(disk)] = await chain.append(record);
       if (record.result === 'failed') failures.push(`cannot erase ${pathOf(disk)}: ${record.failure}`);
     } catch (error) {
       options.signal.throwIfAborted();

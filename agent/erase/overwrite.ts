@@ -1,6 +1,6 @@
 import type { Attempt } from '../../evidence/record.ts';
 import { AgentError } from '../api/errors.ts';
-import type { BlockDevice } from '../os/door.ts';
+import type { AgentOs, BlockDevice } from '../os/door.ts';
 import { type Journal, journalPosition, readJournal, writeJournal } from './journal.ts';
 import { passesOf } from './methods.ts';
 import type { PerformContext } from './perform.ts';
@@ -13,6 +13,12 @@ const JOURNAL_EVERY_MS = 10_000;
 const MOST_GAPS = 3;
 
 type Gaps = Attempt['gaps'];
+
+/** What an overwrite needs of an erase. */
+type Overwriting = Pick<PerformContext, 'settings' | 'seed' | 'nonce' | 'canaries' | 'signal' | 'progress'> & {
+  disk: { disk: { serial: string | null } };
+  os: Pick<AgentOs, 'clock'>;
+};
 
 function toGaps(journal: Journal): Gaps {
   return journal.gaps.map(([after, at, position]) => ({
@@ -32,7 +38,7 @@ function namedPasses(settings: PerformContext['settings']): string {
 
 /** @returns how far an earlier, interrupted erase of the same request has come, with this gap among its gaps */
 export async function findInterrupted(
-  { nonce, disk, os, settings }: Pick<PerformContext, 'nonce' | 'disk' | 'os' | 'settings'>,
+  { nonce, disk, os, settings }: Pick<Overwriting, 'nonce' | 'disk' | 'os' | 'settings'>,
   device: BlockDevice,
 ): Promise<Journal | undefined> {
   if (nonce === null) return undefined;
@@ -45,7 +51,7 @@ export async function findInterrupted(
 
 /** Zeros or a pattern over the whole disk, as often as the operator wants it, from where an interrupted one was. */
 export async function overwriteDisk(
-  context: PerformContext,
+  context: Overwriting,
   device: BlockDevice,
   start: Journal | undefined,
 ): Promise<Pick<Attempt, 'written' | 'gaps'>> {

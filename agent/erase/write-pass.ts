@@ -18,7 +18,7 @@ export type PassOptions = {
   kind: 'zeros' | 'pattern';
   pass: number;
   seed: string;
-  /** Bytes, a multiple of `BLOCK_BYTES`. */
+  /** Bytes, a multiple of 512. */
   from: number;
   /** Bytes; not the end of the disk while a journal stands there. */
   to: number;
@@ -31,13 +31,15 @@ export type PassOptions = {
   onPosition: (position: number, sound: number) => Promise<void>;
 };
 
-/** Buffers of one pass, filled for a position. */
-function createFiller({ kind, pass, seed }: PassOptions): {
+/** Buffers of one pass, filled for a position. Blocks are whole repetitions of the pattern, so each begins in it where the pass does. */
+function createFiller({ kind, pass, seed, from }: PassOptions): {
   buffer: () => Buffer;
   fill: (buffer: Buffer, position: number) => void;
 } {
   if (kind === 'zeros') return { buffer: () => alignedBuffer(BLOCK_BYTES), fill: () => undefined };
-  const base = patternBase(seed);
+  const start = from % PATTERN_BYTES;
+  const repeated = patternBase(seed);
+  const base = Buffer.concat([repeated.subarray(start), repeated.subarray(0, start)]);
   return {
     buffer: () => {
       const buffer = alignedBuffer(BLOCK_BYTES);

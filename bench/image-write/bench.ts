@@ -2,11 +2,10 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 
-import type { BuilderHost } from '../../builder/host/door.ts';
-import type { Progress } from '../../cli/progress.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { benchFailure } from '../failures.ts';
 import { watchLoad } from '../load.ts';
+import type { BenchBasics } from '../report-command.ts';
 import { type AgentStart, prepareAgent } from './agent.ts';
 import { findBmaptool } from './bmaptool.ts';
 import { type Contender, EXTRA_STAGES, OWN, PEERS, STAGES } from './contenders.ts';
@@ -18,19 +17,13 @@ import {
   prepareImages,
   writtenBytes,
 } from './images.ts';
-import { measure } from './measure.ts';
+import { measure } from '../measure.ts';
 import { type ImageResult, makeReport, type Report, type RunResult, type Series } from './report.ts';
 
-export type ImageWriteOptions = {
-  host: BuilderHost;
-  rounds: number;
+export type ImageWriteOptions = BenchBasics & {
   sizeBytes: number;
   /** Names of images and contenders; all of each where none of it is named. */
   only: readonly string[];
-  folder: string;
-  mirror: readonly string[];
-  progress: Progress;
-  signal: AbortSignal;
 };
 
 /** A disk is larger than the image for it, so that what lies behind the image has to be right, too. */

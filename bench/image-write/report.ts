@@ -2,7 +2,7 @@ import { formatBytes } from '../../cli/progress.ts';
 import { median, ratios, type Summary, summarize } from '../statistics.ts';
 import { columns, ratioText } from '../text.ts';
 import type { ImageName } from './images.ts';
-import type { Cost } from './measure.ts';
+import type { Cost } from '../measure.ts';
 
 /** One run of one contender; `writtenBytes` is what the device's file has blocks for afterwards. */
 export type RunResult = Partial<Cost> & {

@@ -1,11 +1,10 @@
 import { loadavg, cpus } from 'node:os';
 import { join } from 'node:path';
 
-import type { BuilderHost } from '../../builder/host/door.ts';
-import type { Progress } from '../../cli/progress.ts';
 import { createSteps, type Steps } from '../../test/lab/demo/steps.ts';
 import { bisect, type Search } from '../bisection.ts';
 import { watchLoad } from '../load.ts';
+import type { BenchBasics } from '../report-command.ts';
 import { median } from '../statistics.ts';
 import { prepareContenders, type Prepared } from './contenders.ts';
 import { type BenchLab, keepLog, openLab } from './lab.ts';
@@ -13,19 +12,12 @@ import { setImage } from './node.ts';
 import { compare, type Measured, type Report } from './report.ts';
 import { deployRun, makeAvailable, startRun } from './runs.ts';
 
-export type BenchOptions = {
-  host: BuilderHost;
-  rounds: number;
+export type BenchOptions = BenchBasics & {
   deployments: number;
   /** Whether the smallest memories are searched. */
   searches: boolean;
   memoryMiB: number;
   stepMiB: number;
-  /** Machines and logs. */
-  folder: string;
-  mirror: readonly string[];
-  progress: Progress;
-  signal: AbortSignal;
 };
 
 /** Nobody waits longer for a first start; later ones are measured by it. */

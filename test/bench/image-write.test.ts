@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { parseAgentStart } from '../../bench/image-write/agent.ts';
 import { diskContent } from '../../bench/image-write/data.ts';
-import { measure, parseTimes } from '../../bench/image-write/measure.ts';
+import { measure, parseTimes } from '../../bench/measure.ts';
 import { floorOf, goalsOf, type ImageResult, makeReport, reportText } from '../../bench/image-write/report.ts';
 import { systemRun, systemStart } from '../../system/run.ts';
 

@@ -47,7 +47,7 @@ export async function eraseMachine(machine: ErasableMachine, options: Options = 
         step,
         args,
         guard: { guardSpecialFilesystems: true, guardContents: [], guardRemovable: false },
-        chain: await openChain(os.files),
+        chain: () => openChain(os.files),
         machine: { serial: null, vendor: null, product: null },
         signal: new AbortController().signal,
         progress: (_share, message) => progress.push(message),

@@ -7,12 +7,16 @@ import type { BlockDevice } from '../../../agent/os/door.ts';
 import { journalPosition, readJournal, writeJournal } from '../../../agent/erase/journal.ts';
 import { findInterrupted, overwriteDisk } from '../../../agent/erase/overwrite.ts';
 import type { PerformContext } from '../../../agent/erase/perform.ts';
+import { readSettings } from '../../../agent/erase/settings.ts';
 import { writePass } from '../../../agent/erase/write-pass.ts';
 import { verifyDisk, writeCanaries } from '../../../agent/erase/verify.ts';
+import { patternAt, patternBase } from '../../../evidence/pattern.ts';
+import { fakeClock } from '../../fakes/clock.ts';
 import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
 
 const MIB = 1024 ** 2;
 const SEED = 'ab'.repeat(32);
+const { settings: SETTINGS } = readSettings({ uuid: 'u' }, {});
 const disks: DiskFile[] = [];
 afterEach(async () => {
   for (const disk of disks.splice(0)) await disk.close();
@@ -35,6 +39,27 @@ describe('an overwrite', () => {
     await writePass(device, { kind: 'zeros', pass: 1, seed: SEED, from: 0, to: size, ...quiet });
     await device.flush();
     expect((await readFile(path)).equals(Buffer.alloc(size))).toBe(true);
+  });
+
+  test('of a pattern is right to the last sector, where the note was', async () => {
+    const size = 9 * MIB + 512 * 7;
+    const { device } = await makeDisk(size);
+    const context = {
+      settings: { ...SETTINGS, agent_erase_devices_zeroize: false },
+      seed: SEED,
+      nonce: 'n0nce',
+      canaries: false,
+      signal: quiet.signal,
+      progress: () => undefined,
+      disk: { disk: { serial: 'S1' } },
+      os: { clock: fakeClock() },
+    };
+    await overwriteDisk(context, device, undefined);
+    const last = Buffer.alloc(512);
+    await device.readBack(last, size - 512);
+    expect(last.equals(patternAt(patternBase(SEED), size - 512, 512, 0))).toBe(true);
+    const options = { expectation: 'pattern' as const, seed: SEED, share: 1, canaries: false };
+    expect(await verifyDisk(device, options)).toMatchObject({ wrong: 0 });
   });
 
   test('ends between two blocks when it is told to', async () => {

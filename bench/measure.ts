@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-import type { Start } from '../../system/run.ts';
+import type { Start } from '../system/run.ts';
 
 /** What one run of a command has cost. */
 export type Cost = {
