@@ -58,6 +58,12 @@ export const ProvisionSchema = Type.Object(
   closed,
 );
 
+/** Empty takes it back; what else has to be in it is said by the step that makes arrays of it. */
+export const RaidSchema = Type.Object(
+  { logical_disks: Type.Optional(Type.Array(object, { minItems: 1, maxItems: 128 })) },
+  closed,
+);
+
 export const PowerSchema = Type.Object(
   {
     target: Type.Union(POWER_TARGETS.map((target) => Type.Literal(target))),

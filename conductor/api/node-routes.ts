@@ -14,6 +14,7 @@ import {
   PatchSchema,
   PowerSchema,
   ProvisionSchema,
+  RaidSchema,
 } from './bodies.ts';
 import { apiFailure } from './errors.ts';
 import { applyPatch } from './json-patch.ts';
@@ -152,6 +153,8 @@ function stateRoutes(app: FastifyInstance, deps: ApiDeps): void {
       power_state,
       target_power_state,
       last_error,
+      raid_config,
+      target_raid_config,
     } = node;
     return {
       provision_state,
@@ -161,8 +164,8 @@ function stateRoutes(app: FastifyInstance, deps: ApiDeps): void {
       target_power_state,
       last_error,
       console_enabled: false,
-      raid_config: {},
-      target_raid_config: {},
+      raid_config,
+      target_raid_config,
     };
   });
   const provision = { schema: { body: ProvisionSchema }, bodyLimit: PROVISION_LIMIT_BYTES };
@@ -175,6 +178,12 @@ function stateRoutes(app: FastifyInstance, deps: ApiDeps): void {
   app.put('/v1/nodes/:ident/states/power', { schema: { body: PowerSchema } }, async (request, reply) => {
     driver.power(identOf(request), (request.body as Static<typeof PowerSchema>).target);
     return reply.code(202).send();
+  });
+  app.put('/v1/nodes/:ident/states/raid', { schema: { body: RaidSchema } }, async (request, reply) => {
+    const node = store.getNode(identOf(request));
+    driver.assertFree(node.uuid);
+    store.updateNode(node.uuid, { target_raid_config: request.body as Static<typeof RaidSchema> });
+    return reply.code(204).send();
   });
   app.get('/v1/nodes/:ident/inventory', async (request) => {
     const node = store.getNode(identOf(request));

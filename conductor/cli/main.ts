@@ -16,6 +16,7 @@ import {
   provideCommand,
   undeployCommand,
 } from './node-flows.ts';
+import { raidCommand } from './node-raid.ts';
 import { deleteCommand, inventoryCommand, listCommand, showCommand } from './node-records.ts';
 
 /** Every command of `ingot`, by its words. */
@@ -32,6 +33,7 @@ const COMMANDS: Record<string, Command> = {
   'node deploy': deployCommand,
   'node undeploy': undeployCommand,
   'node abort': abortCommand,
+  'node raid': raidCommand,
   'node power': powerCommand,
   'node delete': deleteCommand,
   'evidence verify': verifyCommand,

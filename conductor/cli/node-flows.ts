@@ -1,4 +1,5 @@
 import { usageFailure } from '../../cli/options.ts';
+import { plansText, type StepPlan } from '../../cli/plans.ts';
 import type { Program } from '../../cli/program.ts';
 import { type Client, connect, type NodeJson, nodePath } from './client.ts';
 import { defineCommand } from '../../cli/command.ts';
@@ -87,7 +88,9 @@ export const inspectCommand = defineCommand({
   },
 });
 
-function parseSteps(text: string): unknown {
+type CleanStep = { interface?: unknown; step?: unknown; args?: Record<string, unknown> };
+
+function parseSteps(text: string): CleanStep[] {
   let steps: unknown;
   try {
     steps = JSON.parse(text);
@@ -99,18 +102,39 @@ function parseSteps(text: string): unknown {
   }
   if (!Array.isArray(steps) || steps.length === 0)
     throw usageFailure('cannot use --steps: a list of at least one step is needed');
-  return steps;
+  return steps as CleanStep[];
+}
+
+const ERASE: CleanStep = { interface: 'deploy', step: 'erase_devices' };
+
+/** Boots the ramdisk to ask what the steps would do. A step that knows no dry_run is refused by the conductor. */
+async function dryRun(
+  program: Program,
+  [client, ident]: readonly [Client, string],
+  steps: readonly CleanStep[],
+  values: WaitValues,
+): Promise<number> {
+  const clean_steps = steps.map((step) => ({ ...step, args: { ...step.args, dry_run: true } }));
+  await request(client, ident, 'clean', { clean_steps });
+  const node = await waitForNode(program, client, ident, GOALS.clean, values);
+  const plans = (node.driver_internal_info['ingot_plans'] ?? []) as StepPlan[];
+  if (values.json) printJson(program.stdout, plans);
+  else program.stdout.write(plansText(plans));
+  return 0;
 }
 
 export const cleanCommand = defineCommand({
   summary: 'Erases what is on the disks. Ends in available, with --steps in manageable.',
-  usage: 'NODE [--steps \'[{"interface": "deploy", "step": "erase_devices_metadata"}]\']',
+  usage: 'NODE [--dry-run] [--steps \'[{"interface": "deploy", "step": "erase_devices_metadata"}]\']',
   details: [
     "Without --steps the agent's own clean steps run, highest priority first, and the",
-    'node becomes available. With --steps these run and nothing else.',
+    'node becomes available. With --steps these run and nothing else. --dry-run boots',
+    'the ramdisk, prints what the steps (erase_devices unless said) would do to each',
+    'disk and how long it would take, and changes nothing; it ends in manageable.',
   ],
   options: {
     ...FLOW_OPTIONS,
+    'dry-run': { type: 'boolean', help: 'print what would be done to each disk, and do nothing' },
     steps: {
       type: 'string',
       placeholder: 'JSON',
@@ -121,7 +145,10 @@ export const cleanCommand = defineCommand({
     const client = connect(values.api, program.signal);
     const ident = oneNode(positionals);
     const steps = values.steps === undefined ? undefined : parseSteps(values.steps);
+    if (values['dry-run'] && values['no-wait'])
+      throw usageFailure('cannot use --dry-run with --no-wait: nobody would see the plan');
     await backToManageable(program, client, ident, values);
+    if (values['dry-run']) return dryRun(program, [client, ident], steps ?? [ERASE], values);
     if (steps === undefined) return requestAndWait(program, client, ident, 'provide', values);
     return requestAndWait(program, client, ident, 'clean', values, { clean_steps: steps });
   },

@@ -110,11 +110,15 @@ export function nodeText(
     ['MAC', macs.join(', ')],
     ['driver info', JSON.stringify(node['driver_info'])],
     ['properties', JSON.stringify(node['properties'])],
+    ['RAID', JSON.stringify(node['raid_config'])],
+    ['RAID wanted', JSON.stringify(node['target_raid_config'])],
     ['instance info', JSON.stringify(node['instance_info'])],
     ['inspected', fact(node, 'inspection_finished_at')],
   ];
   const lines = facts.flatMap(([name, value]) =>
-    value === null || value === undefined || value === '' ? [] : [`${name.padEnd(15)} ${value}`],
+    value === null || value === undefined || value === '' || (value === '{}' && name.startsWith('RAID'))
+      ? []
+      : [`${name.padEnd(15)} ${value}`],
   );
   const hardware = inventory === undefined ? [] : hardwareText(inventory).map((line) => `${''.padEnd(15)} ${line}`);
   return `${[...lines, ...hardware].join('\n')}\n`;

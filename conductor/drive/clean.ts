@@ -3,7 +3,7 @@ import { driveFailure } from './failures.ts';
 import { transition } from './node-change.ts';
 import { switchOff } from './power.ts';
 import { type FlowParts, FORGET_FLOW } from './step-flow.ts';
-import { automatedSteps, manualSteps } from './steps.ts';
+import { automatedSteps, isDryRun, manualSteps } from './steps.ts';
 
 /**
  * Cleaning: the agent's own steps by priority (automated, target available) or the operator's choice (manual, target
@@ -23,7 +23,7 @@ export function cleanParts(deps: DriveDeps): FlowParts {
         );
       const steps = manualSteps(asked, offered);
       if (typeof steps !== 'string') return steps;
-      throw driveFailure('CLEAN_REQUEST', `the agent has no clean step ${steps}`, {
+      throw driveFailure('CLEAN_REQUEST', steps, {
         hint: `it offers ${offered.map((step) => `${step.interface}.${step.step}`).join(', ')}`,
       });
     },
@@ -32,11 +32,14 @@ export function cleanParts(deps: DriveDeps): FlowParts {
     runOwnStep: async () => undefined,
     finish: async (uuid, signal) => {
       await switchOff(deps, uuid, signal);
-      const isManual = deps.store.getNode(uuid).target_provision_state === 'manageable';
+      const node = deps.store.getNode(uuid);
+      const isManual = node.target_provision_state === 'manageable';
+      // An erase that was cut off goes on by its nonce; that somebody has looked at the plan meanwhile is no end of it.
+      const wasDry = node.driver_internal_info.clean_steps?.every(isDryRun) === true;
       transition(deps, uuid, isManual ? 'manage' : 'done', {
         target_provision_state: null,
         clean_step: {},
-        info: { ...FORGET_FLOW, ingot_evidence_nonce: undefined },
+        info: { ...FORGET_FLOW, ...(!wasDry && { ingot_evidence_nonce: undefined }) },
       });
     },
     restartsOnMismatch: (node) => node.driver_internal_info.ingot_manual_clean_steps === undefined,

@@ -78,6 +78,7 @@ function enterFlow(deps: DriveDeps, node: NodeRecord, request: ProvisionRequest)
     info: {
       ...FORGET_FLOW,
       ingot_agent_logs: undefined,
+      ingot_plans: undefined,
       // The disk's last owner must not know it: it is chosen when he has lost it.
       ...(CLEANING.has(target) && {
         ingot_evidence_nonce: node.driver_internal_info.ingot_evidence_nonce ?? randomUUID(),

@@ -9,6 +9,7 @@ import { driveFailure } from './failures.ts';
 import { type InfoChange, setInfo, transition } from './node-change.ts';
 import { offeredSteps } from './offered-steps.ts';
 import { bootRamdisk } from './power.ts';
+import { keepResult } from './step-results.ts';
 import { type Flow, type FlowName, FLOWS, isContinued, judge, stepName } from './steps.ts';
 
 /** What cleaning and deployment each do in their own way. */
@@ -183,7 +184,7 @@ export function createFlowRunner(
         transition(deps, uuid, 'resume');
         return runFrom(uuid, Math.max(index, 0), signal);
       case 'done':
-        await keepEvidence(deps, node, stepResult(name, commands.at(-1)));
+        if (current !== undefined) await keepResult(deps, node, current, stepResult(name, commands.at(-1)));
         deps.progress.delete(uuid);
         transition(deps, uuid, 'resume');
         return current?.reboot_requested === true ? reboot(uuid, signal) : runFrom(uuid, index + 1, signal);

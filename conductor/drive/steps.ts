@@ -1,4 +1,5 @@
 import type { CommandResult } from '../../agent/api/command.ts';
+import { flagOf } from '../../agent/api/flag.ts';
 import type { FlowStep } from '../store/node.ts';
 
 export type FlowName = 'clean' | 'deploy';
@@ -72,12 +73,22 @@ export function deploymentSteps(offered: readonly FlowStep[]): FlowStep[] {
   return automatedSteps([...DEPLOY_STEPS, ...own]);
 }
 
-/** @returns the chosen steps with what the agent says about each, or the name of the first that it does not offer */
+/** A step that says what it would do, and does nothing. */
+export function isDryRun(step: FlowStep): boolean {
+  return flagOf(step.args?.['dry_run']) === true;
+}
+
+/**
+ * The chosen steps with what the agent says about each.
+ * @returns or what is wrong with the first that cannot be: also one that does not know `dry_run`, and so would do what it is for
+ */
 export function manualSteps(chosen: readonly FlowStep[], offered: readonly FlowStep[]): FlowStep[] | string {
   const steps: FlowStep[] = [];
   for (const step of chosen) {
     const known = offered.find((one) => sameStep(one, step));
-    if (known === undefined) return stepName(step);
+    if (known === undefined) return `the agent has no clean step ${stepName(step)}`;
+    if (isDryRun(step) && !Object.hasOwn(known.argsinfo ?? {}, 'dry_run'))
+      return `the step ${stepName(step)} knows no dry_run: it would change the machine`;
     steps.push({ ...known, ...step, by: 'agent' });
   }
   return steps;

@@ -63,6 +63,8 @@ export type InternalInfo = {
   ingot_unreachable?: number;
   /** What has to stand in the evidence of the next erase; stays until a cleaning has succeeded, so that one that was cut off goes on. */
   ingot_evidence_nonce?: string;
+  /** What the steps of the last flow with `dry_run` would have done. */
+  ingot_plans?: { step: string; plan: JsonObject | null }[];
   /** Where the evidence of the last erase was put. */
   ingot_evidence?: string;
   /** Where the agent's logs were put after a failure. */
@@ -96,6 +98,9 @@ export type NodeRecord = {
   driver_info: JsonObject;
   instance_info: JsonObject;
   driver_internal_info: InternalInfo;
+  /** What an operator wants, and what there is; both empty where nothing is known. */
+  target_raid_config: JsonObject;
+  raid_config: JsonObject;
   extra: JsonObject;
   created_at: string;
   updated_at: string | null;

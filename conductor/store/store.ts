@@ -49,7 +49,10 @@ export function timestamp(milliseconds: number): string {
 }
 
 type Row = { id: number; record: string };
+/** Fields that older records do not have. */
+const SINCE: Partial<NodeRecord> = { target_raid_config: {}, raid_config: {} };
 const nodeOf = (row: unknown): NodeRecord => ({
+  ...SINCE,
   ...(JSON.parse((row as Row).record) as NodeRecord),
   id: (row as Row).id,
 });
@@ -78,6 +81,8 @@ function emptyNode(node: NewNode, now: string): Omit<NodeRecord, 'id'> {
     inspection_finished_at: null,
     clean_step: {},
     deploy_step: {},
+    target_raid_config: {},
+    raid_config: {},
     properties: node.properties ?? {},
     driver_info: node.driver_info,
     instance_info: node.instance_info ?? {},

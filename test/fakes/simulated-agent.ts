@@ -22,9 +22,13 @@ export type Behaviour = {
   deploySteps: Record<string, unknown>[];
   versions: Record<string, string>;
   /**
+<<<<<<< HEAD
    * How a step ends: nothing is success; an error fails it, with its `result` as what was done all the same; a promise that it waits for first is how a test holds it.
+=======
+   * How a step ends: what it returns is its result; an error fails it; a promise that it waits for first is how a test holds it.
+>>>>>>> b7625a4 (conductor: keeps raid_config and target_raid_config; ingot node raid, ingot node clean --dry-run)
    */
-  onStep: (step: Record<string, unknown>, command: SimulatedCommand) => void | Promise<void>;
+  onStep: (step: Record<string, unknown>, command: SimulatedCommand) => unknown;
   /** Answers to other commands, by full name. */
   onCommand: (name: string) => unknown;
   inventory: Record<string, unknown>;
@@ -154,10 +158,10 @@ function execute(
       void Promise.resolve()
         .then(() => behaviour.onStep(step, command))
         .then(
-          () =>
+          (result) =>
             Object.assign(command, {
               command_status: 'SUCCEEDED',
-              command_result: { [`${kind}_result`]: null, [`${kind}_step`]: step },
+              command_result: { [`${kind}_result`]: result ?? null, [`${kind}_step`]: step },
             }),
           (error: Error & { result?: unknown }) =>
             Object.assign(command, {

@@ -182,6 +182,52 @@ describe('a machine, by the command line alone', () => {
     expect((await ingot(['node', 'show', 'n1', ...api])).stderr).toContain('cannot find node n1');
   });
 
+  test('a dry run prints the plan, and RAID is wanted, made and shown', async () => {
+    const { url } = await startConductor();
+    machine = await startMachine();
+    machine.bootUrl = url;
+    const api = ['--api', url];
+    await ingot([...createArgs(machine.bmc.url, machine.mac), ...api]);
+    const method = { method: 'overwrite-zeros', category: 'clear', reason: 'nothing else', minutes: 12.3 };
+    const plan = { '/dev/vda': { plan: { methods: [method], excluded: [] } }, '/dev/vdb': { left: 'it is read-only' } };
+    const argsinfo = { dry_run: { description: '', required: false } };
+    const create = { interface: 'raid', step: 'create_configuration' };
+    machine.behaviour.cleanSteps = [{ interface: 'deploy', step: 'erase_devices' }, create].map((step) => ({
+      ...step,
+      priority: 0,
+      argsinfo,
+    }));
+    let asked: unknown;
+    machine.behaviour.onStep = (step) => {
+      asked = step;
+      return plan;
+    };
+    const dry = await ingot(['node', 'clean', 'n1', '--dry-run', ...api]);
+    expect(dry).toMatchObject({
+      exitCode: 0,
+      stdout: [
+        'deploy.erase_devices',
+        '  /dev/vda: overwrite-zeros (clear), about 12.3 min: nothing else',
+        '  /dev/vdb: left as it is: it is read-only',
+        '',
+      ].join('\n'),
+    });
+    expect(asked).toMatchObject({ step: 'erase_devices', args: { dry_run: true } });
+    expect(JSON.parse((await ingot(['node', 'clean', 'n1', '--dry-run', '--json', ...api])).stdout)).toEqual([
+      { step: 'deploy.erase_devices', plan },
+    ]);
+
+    const target = { logical_disks: [{ controller: 'software', raid_level: '1', size_gb: 'MAX' }] };
+    expect((await ingot(['node', 'raid', 'n1', '--target', '[1]', ...api])).exitCode).toBe(2);
+    const set = await ingot(['node', 'raid', 'n1', '--target', JSON.stringify(target), ...api]);
+    expect(set.stdout).toBe(`there is  {}\nwanted is ${JSON.stringify(target)}\n`);
+    machine.behaviour.onStep = () => target;
+    expect((await ingot(['node', 'clean', 'n1', '--steps', JSON.stringify([create]), ...api])).exitCode).toBe(0);
+    const { stdout } = await ingot(['node', 'raid', 'n1', '--json', ...api]);
+    expect(JSON.parse(stdout)).toMatchObject({ raid_config: target, target_raid_config: target });
+    expect((await ingot(['node', 'show', 'n1', ...api])).stdout).toMatch(/^RAID +\{"logical_disks"/m);
+  });
+
   test('a flow that fails ends with 1 and its reason; one that takes too long with 4', async () => {
     const { url } = await startConductor();
     machine = await startMachine();

@@ -89,6 +89,6 @@ describe('step lists', () => {
     expect(manualSteps([{ step: 'erase_devices', interface: 'deploy', args: { a: 1 } }], offered)).toEqual([
       { ...offered[0], args: { a: 1 }, by: 'agent' },
     ]);
-    expect(manualSteps([{ step: 'x', interface: 'raid' }], offered)).toBe('raid.x');
+    expect(manualSteps([{ step: 'x', interface: 'raid' }], offered)).toBe('the agent has no clean step raid.x');
   });
 });
