@@ -32,6 +32,7 @@ const COMMANDS = ['inventory', 'config', 'steps'];
 const HELP = `ingot-agent [--standalone]: inspects, erases and images the machine that it runs on, for Ironic
 ingot-agent inventory [--json]: shows what the machine is
 ingot-agent disks [--json] [--hints JSON]: shows the disks, which one an image would go to and why; disks --help says more
+ingot-agent plan [STEP] [--json] [--node JSON]: shows what erasing or RAID would do to each disk; plan --help says more
 ingot-agent config [--json]: shows what the agent goes by, and where each value comes from
 ingot-agent steps [DIR] [--json]: shows the steps that it has on this machine, with the plug-ins of /etc/ingot/steps.d, or DIR
 ingot-agent write-image URL... DEVICE --checksum HEX: writes an image; write-image --help says more
@@ -63,6 +64,7 @@ const OWN_OPTIONS: Readonly<Record<string, () => Promise<Command>>> = {
     return (await import('./write-image/command.ts')).writeImageCommand;
   },
   disks: async () => (await import('./disks-command.ts')).disksCommand,
+  plan: async () => (await import('./plan-command.ts')).planCommand,
 };
 
 async function runCommand(name: string, command: Command, program: Program): Promise<number> {

@@ -1,5 +1,6 @@
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
+import { flagOf } from '../api/flag.ts';
 
 /** What the operator wants, from the node (agent-protocol F.3) and the step's arguments. */
 export type EraseSettings = {
@@ -32,13 +33,11 @@ function bad(name: string, value: unknown, wanted: string): AgentError {
   );
 }
 
-/** Python's words for it are as good: Ironic hands over what an operator typed. */
 function flag(name: string, value: unknown, otherwise: boolean): boolean {
   if (value === undefined || value === null) return otherwise;
-  if (typeof value === 'boolean') return value;
-  if (typeof value === 'string' && /^(?:true|yes|on|1)$/i.test(value)) return true;
-  if (typeof value === 'string' && /^(?:false|no|off|0)$/i.test(value)) return false;
-  throw bad(name, value, 'true or false');
+  const read = flagOf(value);
+  if (read === undefined) throw bad(name, value, 'true or false');
+  return read;
 }
 
 function number(name: string, value: unknown, otherwise: number, least: number, most: number): number {

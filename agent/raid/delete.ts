@@ -108,32 +108,58 @@ async function clearDisk(
   return `${own.join(' ')} of ${disk} is gone, the rest of it stays`;
 }
 
-/** One look, and all that follows from it. @returns the fate of each array that there was */
-async function deleteOnce(os: AgentOs, options: DeleteOptions): Promise<Fate[]> {
-  const { skipList, log, step } = options;
+/** What is going to be deleted, and what is not. All are device paths. */
+export type DeletionPlan = {
+  fates: Fate[];
+  /** Members of arrays that the kernel does not have. */
+  stray: string[];
+  /** Disks that lose members; those of `whole` lose their partition tables with them. */
+  disks: string[];
+  whole: string[];
+};
+
+const withFate = ({ fates }: DeletionPlan, fate: Fate['fate']): MdArray[] =>
+  fates.filter((one) => one.fate === fate).map(({ array }) => array);
+
+/** Looks at the arrays that have been started, and changes nothing: what a dry run tells, and what is carried out. */
+export async function planDeletion(os: AgentOs, skipList: SkipList): Promise<DeletionPlan> {
   const blocks = await listBlocks(os);
   const arrays = await listArrays(os, blocks);
-  const fates = fatesOf(arrays, skipList);
-  const of = (fate: Fate['fate']): MdArray[] => fates.filter((one) => one.fate === fate).map(({ array }) => array);
-  const stray = strays(blocks, arrays, skipList);
-  const gone = of('delete');
-  const staying = [...of('keep'), ...of('wipe')];
+  const plan: DeletionPlan = {
+    fates: fatesOf(arrays, skipList),
+    stray: strays(blocks, arrays, skipList),
+    disks: [],
+    whole: [],
+  };
+  const staying = [...withFate(plan, 'keep'), ...withFate(plan, 'wipe')];
   const keptDisks = new Set([...staying.flatMap(({ disks }) => disks), ...skipList.disks]);
-  const goneDisks = [...new Set(gone.flatMap(({ disks }) => disks))];
-  const strayDisks = [...new Set(stray.map((member) => diskUnder(blocks, knameOf(member))))];
-  const disks = [...new Set([...goneDisks, ...strayDisks])];
+  const goneDisks = [...new Set(withFate(plan, 'delete').flatMap(({ disks }) => disks))];
+  const strayDisks = plan.stray.map((member) => diskUnder(blocks, knameOf(member)));
+  return {
+    ...plan,
+    disks: [...new Set([...goneDisks, ...strayDisks])],
+    whole: goneDisks.filter((disk) => !keptDisks.has(disk)),
+  };
+}
+
+/** One look, and all that follows from it. */
+async function deleteOnce(os: AgentOs, options: DeleteOptions): Promise<void> {
+  const { skipList, log, step } = options;
+  const plan = await planDeletion(os, skipList);
+  const { fates, stray, disks, whole } = plan;
+  const [gone, wiped] = [withFate(plan, 'delete'), withFate(plan, 'wipe')];
   for (const { array, fate, why } of fates)
     if (fate !== 'delete')
       log(
         `${array.device} (${array.name ?? 'without a name'}) ${fate === 'keep' ? 'is kept' : 'stays, but loses what is on it'}: ${why}`,
       );
   await options.guard(
-    [...new Set([...disks, ...of('wipe').flatMap((array) => array.disks)])],
-    new Set(arrays.map(({ device }) => device)),
+    [...new Set([...disks, ...wiped.flatMap((array) => array.disks)])],
+    new Set(fates.map(({ array }) => array.device)),
   );
-  const total = gone.length + of('wipe').length + disks.length;
+  const total = gone.length + wiped.length + disks.length;
   let done = 0;
-  for (const array of of('wipe')) {
+  for (const array of wiped) {
     step(done++, total, array.device);
     await wipeArray(os, array, log);
   }
@@ -148,10 +174,9 @@ async function deleteOnce(os: AgentOs, options: DeleteOptions): Promise<Fate[]> 
   const members = [...gone.flatMap((array) => array.members), ...stray];
   for (const disk of disks) {
     step(done++, total, disk);
-    log(await clearDisk(os, disk, members, goneDisks.includes(disk) && !keptDisks.has(disk)));
+    log(await clearDisk(os, disk, members, whole.includes(disk)));
   }
   step(total, total, '');
-  return fates;
 }
 
 /**

@@ -11,7 +11,8 @@ import { listArrays, type MdArray } from './arrays.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { type LogicalDisk, readRaidConfig } from './config.ts';
 import { makeRaid, type Narration } from './create.ts';
-import { deleteRaid } from './delete.ts';
+import { deleteRaid, planDeletion } from './delete.ts';
+import { type CreationPreview, type DeletionPreview, previewCreation, previewDeletion } from './preview.ts';
 import { planRaid, type RaidPlan } from './plan.ts';
 import { fatesOf, readSkipList, type SkipList } from './skip-list.ts';
 
@@ -53,6 +54,20 @@ export async function deleteConfiguration(
   });
 }
 
+/** The step delete_configuration with `dry_run`: starts arrays to read from them, as it does itself, and changes nothing. */
+export async function previewDeletionOf(os: AgentOs, node: Node, guards: Guards): Promise<DeletionPreview> {
+  await assembleArrays(os);
+  const skipList = readSkipList(node, (await readStorage(os)).disks);
+  const plan = await planDeletion(os, skipList);
+  const touched = new Set([
+    ...plan.disks,
+    ...plan.fates.flatMap(({ array, fate }) => (fate === 'wipe' ? array.disks : [])),
+  ]);
+  const arrays = new Set(plan.fates.map(({ array }) => array.device));
+  await guardDisks(os, { ...guards, skipped: skipList.disks }, [...touched], arrays);
+  return previewDeletion(plan);
+}
+
 /** Disks that arrays may be made of: no arrays, nothing that is kept, read-only, or only played to the machine by its BMC. */
 function candidates({ disks }: Storage, skipList: SkipList): DiskModel[] {
   return disks.filter(
@@ -63,42 +78,45 @@ function candidates({ disks }: Storage, skipList: SkipList): DiskModel[] {
 
 /**
  * Which of the arrays that are wanted have to be made: those that skip_block_devices has kept are there already.
- * @throws AgentError `SoftwareRAIDError` for an array that is there, kept by nobody, or wanted by nobody
+ * @returns `unexpected`: arrays that are there, kept by nobody, or wanted by nobody
  */
-function stillToMake(wanted: readonly LogicalDisk[], arrays: readonly MdArray[], skipList: SkipList): LogicalDisk[] {
-  const unexpected: string[] = [];
+function stillToMake(
+  wanted: readonly LogicalDisk[],
+  arrays: readonly MdArray[],
+  skipList: SkipList,
+): { missing: LogicalDisk[]; unexpected: MdArray[] } {
+  const unexpected: MdArray[] = [];
   const there = new Set<string>();
   for (const { array, fate } of fatesOf(arrays, skipList)) {
     const isWanted = wanted.some(({ volumeName }) => volumeName !== undefined && volumeName === array.name);
-    if (fate === 'delete' || (!isWanted && fate === 'wipe'))
-      unexpected.push(`${array.device} (${array.name ?? 'no name'})`);
+    if (fate === 'delete' || (!isWanted && fate === 'wipe')) unexpected.push(array);
     else if (array.name !== undefined) there.add(array.name);
   }
-  if (unexpected.length > 0)
-    throw new AgentError(
-      'SoftwareRAIDError',
-      `cannot make software RAID: there is some already, ${unexpected.join(', ')}; run the step delete_configuration before`,
-    );
-  return wanted.filter(({ volumeName }) => volumeName === undefined || !there.has(volumeName));
+  const missing = wanted.filter(({ volumeName }) => volumeName === undefined || !there.has(volumeName));
+  return { missing, unexpected };
 }
 
-type Planned = { plan: RaidPlan; chosen: DiskModel[]; storage: Storage; arrays: MdArray[] };
+type Planned = {
+  plan: RaidPlan;
+  chosen: DiskModel[];
+  storage: Storage;
+  skipList: SkipList;
+  /** Arrays that have to be deleted before; the plan is for afterwards. */
+  inTheWay: MdArray[];
+};
 
-async function planConfiguration(
-  os: AgentOs,
-  node: Node,
-  raidConfig: unknown,
-): Promise<Planned & { skipList: SkipList }> {
+async function planConfiguration(os: AgentOs, node: Node, raidConfig: unknown): Promise<Planned> {
   await assembleArrays(os);
   const storage = await readStorage(os);
   const skipList = readSkipList(node, storage.disks);
   const arrays = await listArrays(os, storage.blocks);
-  const wanted = stillToMake(readRaidConfig(raidConfig, { needsNames: skipList.names.size > 0 }), arrays, skipList);
+  const wanted = readRaidConfig(raidConfig, { needsNames: skipList.names.size > 0 });
+  const { missing, unexpected } = stillToMake(wanted, arrays, skipList);
   const disks = candidates(storage, skipList);
   const firmware = (await os.files.exists('/sys/firmware/efi')) ? 'uefi' : 'bios';
   const bootMode = nodeBootMode(node, firmware);
   const plan = planRaid({
-    wanted: chooseDisks(wanted, disks),
+    wanted: chooseDisks(missing, disks),
     disks: disks.map(({ disk }) => ({
       name: disk.name,
       sizeBytes: disk.size,
@@ -106,10 +124,50 @@ async function planConfiguration(
     })),
     table: nodeDiskLabel(node, bootMode),
     bootMode,
-    takenDevices: new Set(arrays.map(({ device }) => device)),
+    takenDevices: new Set(arrays.filter((array) => !unexpected.includes(array)).map(({ device }) => device)),
   });
   const chosen = disks.filter(({ disk }) => plan.disks.some(({ name }) => name === disk.name));
-  return { plan, chosen, storage, arrays, skipList };
+  return { plan, chosen, storage, skipList, inTheWay: unexpected };
+}
+
+/**
+ * What has to be done to the disks before arrays can be made of them.
+ * @param deletion what will have been deleted by then
+ */
+function stepsBefore({ chosen, inTheWay }: Planned, deletion?: DeletionPreview): string[] {
+  const arrays = (deletion ? [] : inTheWay).map(({ device, name }) => `${device} (${name ?? 'no name'})`);
+  const partitioned = chosen.filter(({ family }) => family.some(({ type }) => type === 'part'));
+  const names = partitioned.map(({ disk }) => disk.name).filter((name) => !deletion?.wiped_disks.includes(name));
+  return [
+    ...(arrays.length > 0
+      ? [`there is some already, ${arrays.join(', ')}; run the step delete_configuration before`]
+      : []),
+    ...(names.length > 0
+      ? [
+          `there are partitions on ${names.join(', ')}; run the steps delete_configuration and erase_devices_metadata before`,
+        ]
+      : []),
+  ];
+}
+
+/**
+ * The step create_configuration with `dry_run`. What stands in its way now is told and is no error: the steps before it may clear
+ * that away.
+ * @param deletion what the same step deletes before
+ */
+export async function previewConfiguration(
+  os: AgentOs,
+  node: Node,
+  raidConfig: unknown,
+  guards: Guards,
+  deletion?: DeletionPreview,
+): Promise<CreationPreview> {
+  const planned = await planConfiguration(os, node, raidConfig);
+  const { plan, chosen, storage, skipList, inTheWay } = planned;
+  const own = new Set(inTheWay.map(({ device }) => device));
+  for (const disk of await examineDisks(os, storage, chosen)) refuse(disk, { ...guards, skipped: skipList.disks }, own);
+  const preview = previewCreation(plan, chosen, stepsBefore(planned, deletion));
+  return deletion ? { ...preview, deletion } : preview;
 }
 
 /**
@@ -124,14 +182,11 @@ export async function createConfiguration(
   guards: Guards,
   narration: Narration & { plan: (plan: RaidPlan) => void },
 ): Promise<Record<string, unknown>> {
-  const { plan, chosen, storage, skipList } = await planConfiguration(os, node, raidConfig);
+  const planned = await planConfiguration(os, node, raidConfig);
+  const { plan, chosen, storage, skipList } = planned;
+  const [first] = stepsBefore(planned);
+  if (first !== undefined) throw new AgentError('SoftwareRAIDError', `cannot make software RAID: ${first}`);
   narration.plan(plan);
-  const partitioned = chosen.filter(({ family }) => family.some(({ type }) => type === 'part'));
-  if (partitioned.length > 0)
-    throw new AgentError(
-      'SoftwareRAIDError',
-      `cannot make software RAID on ${partitioned.map(({ disk }) => disk.name).join(', ')}: there are partitions on it; run the steps delete_configuration and erase_devices_metadata before`,
-    );
   for (const disk of await examineDisks(os, storage, chosen))
     refuse(disk, { ...guards, skipped: skipList.disks }, new Set());
   await makeRaid(os, plan, narration);

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CommandResult } from '../../agent/api/command.ts';
 import type { Heartbeat } from '../../agent/api/ironic.ts';
 import type { Inventory } from '../../agent/api/inventory.ts';
+import type { CreationPreview } from '../../agent/raid/preview.ts';
 import { findQemuMachine } from '../../arch/qemu.ts';
 import { buildRamdisk } from '../../builder/build.ts';
 import { openHost } from '../../builder/host/system.ts';
@@ -172,6 +173,10 @@ test('arrays of every level are made over four disks, have their sizes, and are 
       software({ size_gb: 1, raid_level: '6' }),
     ],
   };
+  const plan = (await deployStep('apply_configuration', { raid_config: config, dry_run: true })) as CreationPreview;
+  expect(plan).toMatchObject({ dry_run: true, before: [] });
+  // Nothing of it was made.
+  expect(await arraysOf()).toEqual([]);
   const made = await deployStep('apply_configuration', { raid_config: config });
   expect(made).toEqual({
     logical_disks: config.logical_disks.map((one, index) => (index === 3 ? { volume_name: 'md2', ...one } : one)),
@@ -179,6 +184,10 @@ test('arrays of every level are made over four disks, have their sizes, and are 
   const sizes = Object.fromEntries((await arraysOf()).map(({ name, size }) => [name, size / GIB]));
   expect(Object.keys(sizes).toSorted()).toEqual(['/dev/md0', '/dev/md1', '/dev/md2', '/dev/md3']);
   for (const name of ['/dev/md0', '/dev/md1', '/dev/md2']) expect(sizes[name]).toBeGreaterThanOrEqual(1);
+  // It was that plan.
+  expect(plan.arrays.map(({ device }) => device).toSorted()).toEqual(Object.keys(sizes).toSorted());
+  const log = ramdiskLines.join('\n');
+  for (const line of plan.lines) expect(log).toContain(line);
   // What disks of 3 GiB have left, times four.
   expect(sizes['/dev/md3']).toBeGreaterThan(1);
 
