@@ -75,11 +75,14 @@ test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...globSync('docs/
 
 describe('docs/steps.md', () => {
   const text = readFileSync('docs/steps.md', 'utf8');
-  test('shows the example as it is', () => {
-    const files = globSync('docs/examples/steps/acme-firmware/**', { withFileTypes: true }).filter((one) =>
+  test.each([
+    ['acme-firmware', '**', 3],
+    ['storcli-raid', 'files/**', 2],
+  ])('shows the example %s as it is', (name, shown, count) => {
+    const files = globSync(`docs/examples/steps/${name}/${shown}`, { withFileTypes: true }).filter((one) =>
       one.isFile(),
     );
-    expect(files).toHaveLength(3);
+    expect(files).toHaveLength(count);
     for (const file of files) expect(text).toContain(readFileSync(join(file.parentPath, file.name), 'utf8'));
   });
   test('lists every field of a manifest and of its steps', () => {
