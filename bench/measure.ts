@@ -18,6 +18,8 @@ export type Measured = { cost: Cost | undefined; why: string | undefined };
 const SAMPLE_MS = 25;
 const PAGE_BYTES = 4096;
 const MARK = 'ingot-bench-times';
+/** What bash's `time` prints, for `parseTimes` to find. */
+export const TIME_FORMAT = `${MARK} %R %U %S`;
 const KILL_AFTER_MS = 5000;
 const MOST_OUTPUT = 64 * 1024;
 
@@ -97,7 +99,7 @@ export async function measure(
   signal: AbortSignal,
 ): Promise<Measured> {
   signal.throwIfAborted();
-  const script = `set -o pipefail; TIMEFORMAT='${MARK} %R %U %S'; time { ${command}; }`;
+  const script = `set -o pipefail; TIMEFORMAT='${TIME_FORMAT}'; time { ${command}; }`;
   const child = start('bash', ['-c', script], { env, detached: true });
   const stop = () => {
     kill(child.pid, 'SIGTERM');

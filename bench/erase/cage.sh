@@ -9,6 +9,9 @@ for name in null zero full random urandom; do
   mount --bind "/dev/$name" "$CAGE/dev/$name"
 done
 ln -s /proc/self/fd "$CAGE/dev/fd"
+# The pattern's file is there.
+mkdir "$CAGE/dev/shm"
+[ ! -d /dev/shm ] || mount --bind /dev/shm "$CAGE/dev/shm"
 for device in $DEVICES; do
   case $device in
     /dev/loop[0-9]*) ;;

@@ -2,7 +2,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { reasonOf } from '../../system/failure.ts';
-import { measure } from '../measure.ts';
+import { measure, parseTimes, TIME_FORMAT } from '../measure.ts';
 import type { BenchBasics } from '../report-command.ts';
 import type { Contender } from './contenders.ts';
 import { sectorsLeft } from './disks.ts';
@@ -103,7 +103,8 @@ export async function runOnce(
   // What the one before left to be written back is not to be paid for by this one.
   await host.run('sync', ['--file-system', work], { signal });
   const costs = join(work, 'costs.json');
-  await rm(costs, { force: true });
+  const times = join(work, 'times');
+  for (const path of [costs, times]) await rm(path, { force: true });
   const names = isCaged ? disks : disks.map((_, index) => `disk${index}`);
   const env = {
     NODE: process.execPath,
@@ -119,7 +120,10 @@ export async function runOnce(
     CAGE: join(work, 'cage'),
     CAGE_PROGRAM: join(HERE, 'cage.sh'),
     NWIPE: contender.devicesOnly ? (bed.nwipe?.folder ?? '') : '',
-    COMMAND: contender.command(scenario.content, scenario.together),
+    TIMES: times,
+    TIMEFORMAT: TIME_FORMAT,
+    // What making the cage takes is nobody's.
+    COMMAND: `{ time { ${contender.command(scenario.content, scenario.together)}; } 2>&3; } 3>&2 2>"$TIMES"`,
   };
   const shell = isCaged ? 'unshare --mount --propagation private bash "$CAGE_PROGRAM"' : 'bash -c';
   const { cost, why, machineSeconds } = await atRate(bed, scenario, async () => {
@@ -130,7 +134,7 @@ export async function runOnce(
   if (cost === undefined) return { why: why ?? 'unknown' };
   const own = await readFile(costs, 'utf8').then(
     (text) => JSON.parse(text) as Pick<RunResult, 'wallSeconds' | 'processorSeconds'>,
-    () => ({}),
+    async () => parseTimes(await readFile(times, 'utf8')),
   );
   const wrong = isFirst ? await whatIsWrong(bed, contender, scenario, disks) : undefined;
   return { ...cost, ...own, machineSeconds, ...(wrong !== undefined && { why: wrong }) };

@@ -71,22 +71,22 @@ describe('a dry run of software RAID', () => {
     expect(preview.lines).toContainEqual(expect.stringMatching(/^\/dev\/md0: RAID 1 "root" on \S+ \S+$/));
     expect(preview.partitions).toHaveLength(4);
     expect(preview.minutes).toBeGreaterThan(0);
-    // The fixture's first disk has partitions.
-    expect(preview.before.join('; ')).toMatch(/partitions on \/dev\/vda/);
-    const gone = { dry_run: true as const, arrays: [], stray_members: [], wiped_disks: ['/dev/vda'], minutes: 0 };
+    // The fixture's second disk has partitions.
+    expect(preview.before.join('; ')).toMatch(/partitions on \/dev\/sda/);
+    const gone = { dry_run: true as const, arrays: [], stray_members: [], wiped_disks: ['/dev/sda'], minutes: 0 };
     const after = await previewConfiguration(os, { uuid: 'u' }, pair(WANTED), GUARDS, gone);
-    expect(after.before.join('; ')).not.toMatch(/vda/);
+    expect(after.before.join('; ')).not.toMatch(/partitions/);
     expect(after.deletion).toBe(gone);
   });
 
   test('of a deletion tells the fate of each array, and the disks that lose their tables', async () => {
-    const slaves = { '/sys/block/md127/slaves/sdb1/size': '1', '/sys/block/md127/slaves/sdc1/size': '1' };
+    const slaves = { '/sys/block/md127/slaves/sdi1/size': '1', '/sys/block/md127/slaves/sdj1/size': '1' };
     const os = machine('rack-server-12-disks', slaves);
     const preview = await previewDeletionOf(os, { uuid: 'u' }, GUARDS);
     expect(preview.arrays).toEqual([
-      { device: '/dev/md127', name: null, members: ['/dev/sdb1', '/dev/sdc1'], fate: 'delete', why: '' },
+      { device: '/dev/md127', name: null, members: ['/dev/sdi1', '/dev/sdj1'], fate: 'delete', why: '' },
     ]);
-    expect(preview.wiped_disks).toEqual(['/dev/sdb', '/dev/sdc']);
+    expect(preview.wiped_disks).toEqual(['/dev/sdi', '/dev/sdj']);
     expect(preview.minutes).toBeGreaterThan(0);
     // The same machine and the real step: it begins with the first thing that the plan says.
     const narration = { log: () => undefined, step: () => undefined };
