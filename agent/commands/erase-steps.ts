@@ -56,7 +56,7 @@ async function runEraseMetadata(deps: AgentDeps, { node, args }: StepRequest, co
   return eraseDevicesMetadata(deps.os, node, {
     args,
     guard: guardFor(deps, node),
-    chain: await chainOf(deps.os),
+    chain: () => chainOf(deps.os),
     machine: await machineOf(deps),
     signal: context.signal,
     progress: (done, total, device) =>

@@ -116,7 +116,7 @@ export async function eraseDevicesMetadata(
     });
     if (record.result === 'failed')
       failures.push(`cannot erase the metadata of /dev/${work.name}: ${record.attempts.at(-1)?.why}`);
-    return chain.append(record);
+    return (await chain()).append(record);
   };
 
   const all = workOf(targets);

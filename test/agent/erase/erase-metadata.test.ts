@@ -62,8 +62,10 @@ const quiet = {
   progress: () => undefined,
   log: () => undefined,
 };
-const eraseDevicesMetadata = async (os: AgentOs, node: Node, options: Omit<MetadataOptions, 'chain'>) =>
-  erase(os, node, { ...options, chain: await openChain(os.files) });
+const eraseDevicesMetadata = async (os: AgentOs, node: Node, options: Omit<MetadataOptions, 'chain'>) => {
+  const chain = openChain(os.files);
+  return erase(os, node, { ...options, chain: () => chain });
+};
 
 describe('erase_devices_metadata', () => {
   test('wipes every disk and has the kernel look at each anew', async () => {

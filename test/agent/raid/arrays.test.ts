@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+
 import { describe, expect, test } from 'vitest';
 
 import { parseLsblk } from '../../../agent/hardware/lsblk.ts';
 import { assembleArrays } from '../../../agent/hardware/md.ts';
 import { rootCandidates, rootVolume } from '../../../agent/hardware/root-volume.ts';
 import { readStorage } from '../../../agent/hardware/disks.ts';
-import { listArrays, type MdArray } from '../../../agent/raid/arrays.ts';
+import { listArrays, type MdArray, parseExport } from '../../../agent/raid/arrays.ts';
 import { chooseDisks } from '../../../agent/raid/choose-disks.ts';
 import type { LogicalDisk } from '../../../agent/raid/config.ts';
 import { membersOf } from '../../../agent/raid/create.ts';
+import type { CreationPreview } from '../../../agent/raid/preview.ts';
 import { fatesOf, readSkipList } from '../../../agent/raid/skip-list.ts';
 import { fakeOs, fakeRun, memoryFiles } from '../../fakes/agent-os.ts';
 import { fixture, machineOs } from '../../fakes/machine.ts';
@@ -15,18 +19,44 @@ import { fixture, machineOs } from '../../fakes/machine.ts';
 const SERVER = 'rack-server-12-disks';
 const server = parseLsblk(fixture(SERVER, 'lsblk.json'));
 
-// What mdadm 4.4 prints of an array and of one of its members.
-const DETAIL = `MD_LEVEL=raid1
-MD_DEVICES=2
-MD_METADATA=1.2
-MD_UUID=4e9d5eb4:f0d04d3e:7c1a5d2f:7f9e8a11
-MD_DEVNAME=root
-MD_NAME=any:root
-MD_DEVICE_dev_sdi1_ROLE=0
-MD_DEVICE_dev_sdi1_DEV=/dev/sdi1
-MD_DEVICE_dev_sdj1_ROLE=1
-MD_DEVICE_dev_sdj1_DEV=/dev/sdj1
-`;
+/** Recorded: test/fixtures/mdadm/README.md. */
+const read = (name: string) => JSON.parse(readFileSync(`test/fixtures/mdadm/${name}`, 'utf8')) as unknown;
+const RECORDED = read('four-arrays.json') as Record<string, { stdout: string; stderr: string; exit_code: number }>;
+const PLAN = read('four-arrays.plan.json') as CreationPreview;
+const answers = Object.fromEntries(
+  Object.entries(RECORDED).flatMap(([command, { stdout, exit_code }]) => (exit_code === 0 ? [[command, stdout]] : [])),
+);
+const DETAIL = answers['mdadm --detail --export /dev/md0'] ?? '';
+
+describe('arrays of a machine', () => {
+  test('are those of the dry run before they were made: devices, names, levels, and members in their order', async () => {
+    const slaves = PLAN.arrays.flatMap(({ device, members }) =>
+      members.map((member) => [`/sys/block/${basename(device)}/slaves/${basename(member)}/size`, '1'] as const),
+    );
+    const os = fakeOs({ run: fakeRun(answers), files: memoryFiles(Object.fromEntries(slaves)) });
+    const blocks = parseLsblk(answers['lsblk -bia --json -oKNAME,PKNAME,TYPE,FSTYPE,SIZE,UUID'] ?? '');
+    const there = await listArrays(os, blocks);
+    expect(there.map(({ device, name }) => [device, name])).toEqual(
+      PLAN.arrays.map(({ device, name }) => [device, name]),
+    );
+    for (const { disks } of there) expect(disks).toEqual(['/dev/nvme0n1', '/dev/vda', '/dev/vdb', '/dev/vdc']);
+    for (const { device, level, members } of PLAN.arrays) {
+      const facts = parseExport(answers[`mdadm --detail --export ${device}`] ?? '');
+      expect(facts.get('MD_LEVEL')).toBe(`raid${level}`);
+      const roles = members.map((member) => facts.get(`MD_DEVICE_dev_${basename(member)}_ROLE`));
+      expect(roles).toEqual(['0', '1', '2', '3']);
+      const have = Number(blocks.find(({ kname }) => kname === basename(device))?.size);
+      // RAID 0 was asked for what was left.
+      if (level !== '0') expect(have).toBeGreaterThanOrEqual(2 ** 30);
+    }
+  });
+
+  test('have the names that their members say, too', () => {
+    for (const { name, members } of PLAN.arrays)
+      for (const member of members)
+        expect(parseExport(answers[`mdadm --examine --export ${member}`] ?? '').get('MD_NAME')).toBe(`any:${name}`);
+  });
+});
 
 describe('arrays that are there', () => {
   const files = memoryFiles({
@@ -39,7 +69,7 @@ describe('arrays that are there', () => {
   test('are known by their members and the disks under these, with their names; what was stopped is none', async () => {
     const run = fakeRun({ 'mdadm --detail --export /dev/md127': DETAIL });
     expect(await listArrays(fakeOs({ run, files }), server)).toEqual([
-      { device: '/dev/md127', name: 'root', members: ['/dev/sdi1', '/dev/sdj1'], disks: ['/dev/sdi', '/dev/sdj'] },
+      { device: '/dev/md127', name: 'ten', members: ['/dev/sdi1', '/dev/sdj1'], disks: ['/dev/sdi', '/dev/sdj'] },
     ]);
   });
 
@@ -52,7 +82,7 @@ describe('arrays that are there', () => {
   });
 
   test('have the members that mdadm lists', () => {
-    expect(membersOf(DETAIL)).toEqual(['/dev/sdi1', '/dev/sdj1']);
+    expect(membersOf(DETAIL)).toEqual(['/dev/nvme0n1p1', '/dev/vdc1', '/dev/vdb1', '/dev/vda1']);
   });
 
   test('are started reading only; a ramdisk without mdadm says how to get it', async () => {
