@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../../agent/api/errors.ts';
 import { type DiskFile, makeDiskFile } from '../../fakes/disk-file.ts';
 import { type ImageServer, type ServerBehaviour, startImageServer } from '../../fakes/image-server.ts';
-import { makeGuest } from '../../fakes/qcow2.ts';
+import { makeGuest, makeQcow2 } from '../../fakes/qcow2.ts';
 import { deliver, sha256 } from './delivery.ts';
 
 const MIB = 1024 ** 2;
@@ -209,6 +210,59 @@ describe('a wrong checksum of the only source', () => {
     });
     const error = await failureOf(deliver(url, disk.device, { checksum }));
     expect(error.details).toContain('alters bytes');
+    expect(await isCleared()).toBe(true);
+  });
+});
+
+describe('a file that cannot be unpacked', () => {
+  const qcow2 = makeQcow2({ guest: image, clusterBits: 16, version: 3, compression: 'zlib', compressed: 1, seed: 3 });
+  const gzip = gzipSync(image, { level: 1 });
+  /** More than a cluster in the middle has bits that begin no block of deflate (RFC 1951, 3.2.3: type 3). */
+  const damaged = (file: Buffer) => {
+    const middle = Math.floor(file.length / 2);
+    return Buffer.from(file).fill(0xff, middle, middle + 80_000);
+  };
+  const firstDamaged = (file: Buffer) =>
+    startImageServer((_, { headers }) => ({
+      content: headers['cache-control'] === 'no-cache' ? file : damaged(file),
+      etag: '"one"',
+    }));
+
+  test.each([
+    ['qcow2', qcow2],
+    ['gzip', gzip],
+  ])('%s whose checksum is wrong, too, was damaged on its way, and is fetched once more', async (_, file) => {
+    const server = await firstDamaged(file);
+    servers.push(server);
+    const { progress } = await deliver(server.url, disk.device, { checksum: sha256(file) });
+    expect(await isWritten()).toBe(true);
+    expect(progress.find(({ phase }) => phase === 'start again')?.message).toContain(`should be ${sha256(file)}`);
+  });
+
+  test.each([
+    ['qcow2', qcow2, { checksum: sha256(damaged(qcow2)) }],
+    ['gzip', gzip, { checksum: sha256(damaged(gzip)) }],
+  ])('%s whose checksum is right is what its publisher made: once is enough', async (_, file, info) => {
+    const url = await serve(() => ({ content: damaged(file) }));
+    const { type, details } = await failureOf(deliver(url, disk.device, info));
+    expect(type).toBe('InvalidImage');
+    expect(details).toMatch(/unpack/);
+    expect(servers[0]?.headers.some((headers) => headers['cache-control'] === 'no-cache')).toBe(false);
+    expect(await isCleared()).toBe(true);
+  });
+
+  test('twice in different ways says that something alters bytes', async () => {
+    let count = 0;
+    const url = await serve(() => {
+      const content = damaged(qcow2);
+      content.writeUInt32BE(count++, Math.floor(content.length / 2));
+      return { content };
+    });
+    const { type, details } = await failureOf(deliver(url, disk.device, { checksum: sha256(qcow2) }));
+    expect({ type, details }).toEqual({
+      type: 'ImageChecksumError',
+      details: expect.stringContaining('alters bytes') as unknown,
+    });
     expect(await isCleared()).toBe(true);
   });
 });
