@@ -140,3 +140,11 @@ test('docs/network-boot.md has the DHCP values and iPXE programs of the tables i
   }));
   expect(shown).toEqual(wanted);
 });
+
+test('the tests against defects of peers that docs/images.md names are there', () => {
+  const [, section = ''] = readFileSync('docs/images.md', 'utf8').split('\n## Defects that others have\n');
+  const [table = ''] = section.split('\n## ');
+  const named = [...table.matchAll(/`([\w/-]+\.test\.ts)`(?:, "([^"]+)")?/g)];
+  expect(named.length).toBeGreaterThan(9);
+  for (const [, path = '', name = ''] of named) expect(readFileSync(`test/agent/${path}`, 'utf8')).toContain(name);
+});

@@ -21,9 +21,31 @@ async function unmount(os: AgentOs, folder: string): Promise<void> {
 }
 
 /**
+ * Why a device could not be mounted, where it is the kernel that lacks its file system: it looked for the module meanwhile, and
+ * /proc/filesystems has what it has.
+ */
+async function explainMount(os: AgentOs, device: string | undefined, error: unknown): Promise<unknown> {
+  if (!device?.startsWith('/dev/')) return error;
+  const probe = ['--probe', '--output', 'value', '--match-tag', 'TYPE', device];
+  const found = await os.run('blkid', probe, { okExitCodes: [0, 2] }).catch(() => undefined);
+  const type = found?.stdout.trim();
+  const known = (await os.files.read('/proc/filesystems'))?.split(/\s+/);
+  if (!type || !known || known.includes(type)) return error;
+  const hint = ['xfs', 'btrfs'].includes(type)
+    ? 'build it with the element filesystems'
+    : `build it with an element that has the kernel module ${type}`;
+  return new AgentError(
+    'DeploymentError',
+    `cannot mount ${device}: its file system is ${type}, which the kernel of this ramdisk does not know; ${hint}`,
+    { cause: error },
+  );
+}
+
+/**
  * Mounts something, and unmounts it after the work: what was written is on the disk then.
  * @param words of mount(8) before the folder
  * @param folder where; made if it is missing
+ * @throws AgentError `DeploymentError` that names a file system which the kernel does not know; Failure of mount(8)
  */
 export async function withMountAt<T>(
   os: AgentOs,
@@ -32,7 +54,11 @@ export async function withMountAt<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await os.files.makeDirectory(folder, 0o755);
-  await os.run('mount', [...words, folder]);
+  try {
+    await os.run('mount', [...words, folder]);
+  } catch (error) {
+    throw await explainMount(os, words.at(-1), error);
+  }
   let result: T;
   try {
     result = await work();

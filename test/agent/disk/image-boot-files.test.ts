@@ -10,10 +10,13 @@ const ESP = '/run/ingot-agent/mounts/esp';
 const NAME = { kind: 'UUID', value: 'ABCD-1234' } as const;
 
 /** A machine that mounts nothing, with the files that would be there; `links` are what paths of them lead to. */
-function machine(files: Record<string, string>, options: { links?: Record<string, string>; fails?: RegExp } = {}) {
+function machine(
+  files: Record<string, string>,
+  options: { links?: Record<string, string>; fails?: RegExp; type?: string } = {},
+) {
   const calls: string[] = [];
   const memory = memoryFiles(files);
-  const { links = {}, fails } = options;
+  const { links = {}, fails, type = '' } = options;
   const os: AgentOs = {
     ...fakeOs(),
     files: {
@@ -24,7 +27,7 @@ function machine(files: Record<string, string>, options: { links?: Record<string
       const line = [file, ...args].join(' ');
       calls.push(env['GRUB_SAVEDEFAULT'] === undefined ? line : `${line} (GRUB_SAVEDEFAULT)`);
       if (fails?.test(line)) throw new Error(`${file} does not want to`);
-      return { stdout: '', stderr: '', exitCode: 0 };
+      return { stdout: file === 'blkid' ? `${type}\n` : '', stderr: '', exitCode: 0 };
     },
   };
   return { os, calls, all: memory.all };
@@ -32,6 +35,22 @@ function machine(files: Record<string, string>, options: { links?: Record<string
 
 describe('boot files of a partition image', () => {
   const EFI = { [`${ROOT}/boot/efi/EFI/debian/grubx64.efi`]: 'loader' };
+
+  test.each([
+    [
+      'xfs',
+      'its file system is xfs, which the kernel of this ramdisk does not know; build it with the element filesystems',
+    ],
+    ['btrfs', 'build it with the element filesystems'],
+    ['f2fs', 'build it with an element that has the kernel module f2fs'],
+    ['ext4', 'mount does not want to'],
+    ['', 'mount does not want to'],
+  ])('on %j that cannot be mounted: the error names what is missing', async (type, why) => {
+    // As a kernel with ext4 and vfat has it.
+    const files = { '/proc/filesystems': 'nodev\tsysfs\nnodev\ttmpfs\n\text4\n\tvfat\n' };
+    const { os } = machine(files, { fails: /^mount/, type });
+    await expect(copyBootFiles(os, '/dev/sda5', '/dev/sda1', NAME)).rejects.toThrow(why);
+  });
 
   test('are copied to the EFI system partition, which the system then finds in its fstab', async () => {
     const { os, calls, all } = machine({ ...EFI, [`${ROOT}/etc/fstab`]: 'LABEL=root / ext4 defaults 0 1' });
