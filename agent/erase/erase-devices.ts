@@ -2,9 +2,8 @@ import { reasonOf } from '../../system/failure.ts';
 import type { Envelope, EraseRecord } from '../../evidence/record.ts';
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
-import { type ExaminedDisk, examineDevice, examineDisks } from '../disk/examine.ts';
+import { type ExaminedDisk, examineDevice } from '../disk/examine.ts';
 import { guardDisk, guardOptions, type GuardOptions, type GuardReason, type GuardSettings } from '../disk/guard.ts';
-import { readStorage } from '../hardware/disks.ts';
 import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
@@ -16,7 +15,7 @@ import { createProgress } from './progress.ts';
 import { readAbilities } from './read-abilities.ts';
 import { readBootId } from './read-boot-id.ts';
 import { type EraseRequest, readSettings } from './settings.ts';
-import { type Gaps, settleBusy } from './settle.ts';
+import { examineAll, examineSettled, type Gaps } from './settle.ts';
 import { unlockInterrupted } from './unlock.ts';
 
 export type EraseOptions = {
@@ -67,21 +66,17 @@ function refusalOf(reasons: readonly GuardReason[]): string | undefined {
 const pathOf = (disk: ExaminedDisk): string => disk.disk.name;
 
 /** A dry run waits for nothing, and unlocks nothing: what a device is at is then all that it says. */
-async function examineSettled(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
-  const examine = async () => {
-    const storage = await readStorage(os);
-    return { storage, disks: await examineDisks(os, storage) };
-  };
-  const first = await examine();
-  if (request.dryRun) return { ...first, waited: new Map<string, Gaps>() };
-  const waited = await settleBusy(os, first.storage, first.disks, options);
+async function examineReady(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
+  if (request.dryRun) return { ...(await examineAll(os)), waited: new Map<string, Gaps>() };
+  const first = await examineSettled(os, options);
+  const { waited } = first;
   const skipped = skippedDisks(node, first.storage.disks);
   const locked = first.disks.filter(
     ({ disk }) => request.settings.agent_enable_ata_secure_erase && !skipped.has(disk.name),
   );
-  for (const [kname, gap] of await unlockInterrupted(os, locked, options.log))
-    waited.set(kname, [...(waited.get(kname) ?? []), gap]);
-  return { ...(waited.size === 0 ? first : await examine()), waited };
+  const unlocked = await unlockInterrupted(os, locked, options.log);
+  for (const [kname, gap] of unlocked) waited.set(kname, [...(waited.get(kname) ?? []), gap]);
+  return { ...([...unlocked].length === 0 ? first : await examineAll(os)), waited };
 }
 
 /** What a locked disk holds nobody can see; whoever gives its PSID wants it erased nevertheless. */
@@ -91,7 +86,7 @@ function guardFor(disk: ExaminedDisk, { opal }: Abilities, guard: GuardOptions):
 }
 
 async function look(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
-  const { storage, disks, waited } = await examineSettled(os, node, request, options);
+  const { storage, disks, waited } = await examineReady(os, node, request, options);
   const guard = guardOptions(options.guard, skippedDisks(node, storage.disks));
   const targets: Target[] = [];
   const results: Record<string, DiskResult> = {};

@@ -3,10 +3,9 @@ import type { Envelope } from '../../evidence/record.ts';
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import { metadataTargets, wipeMetadata, withoutDoubles } from '../disk/erase-metadata.ts';
-import { type ExaminedDisk, examineDisks } from '../disk/examine.ts';
+import type { ExaminedDisk } from '../disk/examine.ts';
 import { guardOptions, leftAlone, refuseGuarded } from '../disk/guard.ts';
 import { withDevice } from '../disk/partitions.ts';
-import { readStorage } from '../hardware/disks.ts';
 import { type Block, isDisk } from '../hardware/lsblk.ts';
 import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
@@ -16,6 +15,7 @@ import { eraseDisk } from './erase-disk.ts';
 import type { Plan } from './plan.ts';
 import { readBootId } from './read-boot-id.ts';
 import { readSettings } from './settings.ts';
+import { examineSettled } from './settle.ts';
 
 export type MetadataOptions = Pick<EraseOptions, 'args' | 'guard' | 'chain' | 'machine' | 'signal' | 'log'> & {
   progress: (done: number, total: number, device: string) => void;
@@ -73,11 +73,15 @@ export async function eraseDevicesMetadata(
   const { args, guard, chain, machine, signal, log, progress } = options;
   // None of the others matters here, so a wrong one is no reason to do nothing.
   const nonceOnly = { ingot_evidence_nonce: node.driver_internal_info?.['ingot_evidence_nonce'] };
-  const { settings, nonce } = readSettings({ ...node, driver_internal_info: nonceOnly }, args);
-  const storage = await readStorage(os);
+  const { settings, nonce } = readSettings({ ...node, driver_internal_info: nonceOnly, driver_info: {} }, args);
+  // A device that is at a sanitize takes no write, and this step comes before the one that would wait for it.
+  const { storage, disks, waited } = await examineSettled(os, {
+    signal,
+    log,
+    progress: (_share, what) => progress(0, 1, what),
+  });
   const skipped = skippedDisks(node, storage.disks);
   const { targets, left } = metadataTargets(withoutDoubles(storage), skipped);
-  const disks = await examineDisks(os, storage);
   const bootId = await readBootId(os);
   const results: Record<string, Result> = {};
   const failures: string[] = [];
@@ -103,7 +107,7 @@ export async function eraseDevicesMetadata(
       disk,
       abilities: UNASKED,
       plan: PLAN,
-      waitedFor: [],
+      waitedFor: waited.get(work.name) ?? [],
       settings,
       psid: undefined,
       nonce,

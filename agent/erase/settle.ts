@@ -1,7 +1,8 @@
 import { reasonOf } from '../../system/failure.ts';
 import type { Attempt } from '../../evidence/record.ts';
-import type { ExaminedDisk } from '../disk/examine.ts';
+import { type ExaminedDisk, examineDisks } from '../disk/examine.ts';
 import type { Storage } from '../hardware/disk-model.ts';
+import { readStorage } from '../hardware/disks.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { SettleContext } from './perform.ts';
 import { settleAta } from './perform-ata.ts';
@@ -58,7 +59,7 @@ async function settleSizeless(os: AgentOs, kname: string, options: Options): Pro
  * looks like a disk that nobody may touch, or have no size, which looks like no disk at all.
  * @returns what was waited for, by kernel name; when there is any, disks have to be looked at anew
  */
-export async function settleBusy(
+async function settleBusy(
   os: AgentOs,
   storage: Storage,
   disks: readonly ExaminedDisk[],
@@ -86,4 +87,20 @@ export async function settleBusy(
     ...sizeless.map(({ kname }) => look(kname, settleSizeless(os, kname, options))),
   ]);
   return found;
+}
+
+/** All disks of the machine, as they are now. */
+export async function examineAll(os: AgentOs): Promise<{ storage: Storage; disks: ExaminedDisk[] }> {
+  const storage = await readStorage(os);
+  return { storage, disks: await examineDisks(os, storage) };
+}
+
+/** All disks, when none of them is at a sanitize of an earlier boot any more. @returns with them what was waited for, by kernel name */
+export async function examineSettled(
+  os: AgentOs,
+  options: Options,
+): Promise<{ storage: Storage; disks: ExaminedDisk[]; waited: Map<string, Gaps> }> {
+  const first = await examineAll(os);
+  const waited = await settleBusy(os, first.storage, first.disks, options);
+  return { ...(waited.size === 0 ? first : await examineAll(os)), waited };
 }

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { openChain } from '../../../agent/erase/chain.ts';
+import { eraseDevicesMetadata } from '../../../agent/erase/erase-metadata.ts';
 import { isSanitizing, parseOpcode, parseReadsAfter, parseSense } from '../../../agent/erase/scsi-words.ts';
 import { erasableMachine, type FakeDisk } from '../../fakes/erasable-machine.ts';
 import { eraseFakes, eraseMachine } from '../../fakes/erase-run.ts';
@@ -126,6 +128,30 @@ describe('a SCSI disk', () => {
     expect(outcome.records).toMatchObject([{ result: 'erased', category: 'purge' }]);
     expect(outcome.records[0]?.attempts[0]?.gaps[0]?.how).toContain('04h/1bh');
     expect(outcome.log).toContain('has no size until that ends');
+  });
+
+  test('that is at a sanitize is waited for by the step before, too, which would find no disk to wipe', async () => {
+    await using machine = await erasableMachine([SAS]);
+    const [disk] = machine.disks;
+    if (disk === undefined) throw new Error('there is one');
+    Object.assign(disk, { sanitizing: 3, sanitizeStatus: 2, isSizeless: true });
+    const { os } = machine;
+    const result = await eraseDevicesMetadata(
+      os,
+      { uuid: 'n0de', driver_info: { ingot_psids: 'of no matter here' } },
+      {
+        args: {},
+        guard: { guardSpecialFilesystems: true, guardContents: [], guardRemovable: false },
+        chain: () => openChain(os.files),
+        machine: { serial: null, vendor: null, product: null },
+        signal: new AbortController().signal,
+        progress: () => undefined,
+        log: () => undefined,
+      },
+    );
+    expect(result).toMatchObject({
+      '/dev/sda': { record: { result: 'erased', category: 'none', attempts: [{ gaps: [{ position: null }] }] } },
+    });
   });
 
   test('whose sanitize never ends is an error in the end', async () => {
