@@ -24,16 +24,16 @@ const SECTOR = 512;
 const progress = createProgress('lines', { write: (text) => process.stdout.write(text) });
 /** Places that are read of each disk from the host's side. Another seed each time; a failure says which. */
 const SEED = process.env['INGOT_SAMPLE_SEED'] ?? randomBytes(32).toString('hex');
-const SAMPLES = 512;
+const SAMPLES = 256;
 
 type LabDisk = Omit<MachineDisk, 'path'> & { bytes: number; keptFor?: string };
 const SLOW: LabDisk = { kind: 'virtio', serial: 'LAB-VIRTIO-4KN', bytes: 24 * MIB, sectorBytes: 4096 };
 const DISKS: readonly LabDisk[] = [
-  { kind: 'sata', serial: 'LAB-SATA', bytes: 16 * MIB },
+  { kind: 'sata', serial: 'LAB-SATA', bytes: 2 * MIB },
   { kind: 'sata', serial: 'LAB-VMFS', bytes: 8 * MIB, keptFor: 'has a shared VMFS file system' },
   SLOW,
-  { kind: 'scsi', serial: 'LAB-SCSI', bytes: 16 * MIB },
-  { kind: 'nvme', serial: 'LAB-NVME', bytes: 24 * MIB },
+  { kind: 'scsi', serial: 'LAB-SCSI', bytes: 2 * MIB },
+  { kind: 'nvme', serial: 'LAB-NVME', bytes: 2 * MIB },
   { kind: 'scsi', serial: 'LAB-READ-ONLY', bytes: 8 * MIB, readOnly: true, keptFor: 'is read-only' },
   { kind: 'virtio', serial: 'LAB-SKIPPED', bytes: 8 * MIB, keptFor: '' },
 ];
@@ -183,8 +183,7 @@ test('an erase through the conductor outlives a power cut: the machine is starte
   const { records } = await recordsOf(file);
   const said = (record: EraseRecord) => `${record.attempts.at(-1)?.method} ${record.result} ${record.category}`;
   expect(Object.fromEntries([...records].map(([serial, record]) => [serial, said(record)]))).toEqual({
-    // QEMU's SATA disk says odd things of hidden sectors, for which its evidence claims no category.
-    'LAB-SATA': expect.stringMatching(/^overwrite-zeros erased (?:none|clear)$/) as string,
+    'LAB-SATA': 'overwrite-zeros erased clear',
     'LAB-VIRTIO-4KN': 'overwrite-zeros erased clear',
     'LAB-SCSI': 'overwrite-zeros erased clear',
     'LAB-NVME': 'nvme-format-user-data erased clear',
