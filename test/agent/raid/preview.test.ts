@@ -22,10 +22,15 @@ const blank = async (path: string): Promise<BlockDevice> => ({
 });
 
 /** A machine of the fixtures on which nothing can be written, and no program but one that starts arrays may be run. */
-function machine(name: string, slaves: Readonly<Record<string, string>> = {}): AgentOs & { calls: string[] } {
+function machine(
+  name: string,
+  slaves: Readonly<Record<string, string>> = {},
+  answers: Readonly<Record<string, string>> = {},
+): AgentOs & { calls: string[] } {
   const base = machineOs(name, {
     run: async (file, args) => {
       const command = [file, ...args].join(' ');
+      if (answers[command] !== undefined) return { stdout: answers[command], stderr: '', exitCode: 0 };
       if (command === 'modprobe md_mod' || command === 'mdadm --assemble --scan')
         return { stdout: '', stderr: '', exitCode: 0 };
       throw new Error(`somebody runs ${command}`);
@@ -93,5 +98,20 @@ describe('a dry run of software RAID', () => {
     await expect(deleteConfiguration(os, { uuid: 'u' }, GUARDS, narration)).rejects.toThrow(
       /somebody (?:writes to|runs mdadm --stop) \/dev\/md127/,
     );
+  });
+
+  test('keeps what skip_block_devices names: it is in no deletion, and is not made once more', async () => {
+    const slaves = { '/sys/block/md127/slaves/sdi1/size': '1', '/sys/block/md127/slaves/sdj1/size': '1' };
+    const os = machine('rack-server-12-disks', slaves, { 'mdadm --detail --export /dev/md127': 'MD_NAME=any:data\n' });
+    const node = { uuid: 'u', properties: { skip_block_devices: [{ volume_name: 'data' }] } };
+    const deletion = await previewDeletionOf(os, node, GUARDS);
+    expect(deletion.arrays).toMatchObject([{ device: '/dev/md127', name: 'data', fate: 'keep' }]);
+    expect(deletion).toMatchObject({ wiped_disks: [], minutes: 0 });
+    const data = { controller: 'software', raid_level: '1', size_gb: 'MAX', volume_name: 'data' };
+    const creation = await previewConfiguration(os, node, { logical_disks: [data] }, GUARDS);
+    expect(creation).toMatchObject({ before: [], partitions: [], arrays: [], minutes: 0 });
+    // The real step with the same list leaves the machine as it is.
+    const narration = { log: () => undefined, step: () => undefined };
+    await deleteConfiguration(os, node, GUARDS, narration);
   });
 });
