@@ -79,6 +79,11 @@ export const FROM_OLDER: readonly KnownDifference[] = [
     why: 'steps that came later',
   },
   {
+    where: new RegExp(`${STEPS}\\w+\\.argsinfo(\\.\\w+)?$`),
+    what: ['extra'],
+    why: 'arguments that came later; nobody has to give them',
+  },
+  {
     where: /body(\.\w+)*\.\w+$/,
     what: ['extra'],
     why: 'what later agents say of the machine beside what is there',
