@@ -1,3 +1,4 @@
+import { copyInto } from '../../system/aligned.ts';
 import type { Ring } from './flow.ts';
 
 /** A piece of the image file. `position` is a multiple of the block size, so that writes fall on whole pages of the disk. */
@@ -37,7 +38,7 @@ export async function* toBlocks(chunks: AsyncIterable<Uint8Array>, ring: Ring): 
     for (let used = 0; used < chunk.length;) {
       buffer ??= await ring.take();
       const count = Math.min(BLOCK_BYTES - filled, chunk.length - used);
-      buffer.set(chunk.subarray(used, used + count), filled);
+      copyInto(buffer, filled, chunk.subarray(used, used + count));
       filled += count;
       used += count;
       if (filled < BLOCK_BYTES) continue;

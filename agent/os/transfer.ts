@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-import { alignedBuffer, ALIGNED_BYTES, isAligned } from '../../system/aligned.ts';
+import { alignedBuffer, ALIGNED_BYTES, copyInto, isAligned } from '../../system/aligned.ts';
 import { reasonOf } from '../../system/failure.ts';
 import { AgentError } from '../api/errors.ts';
 import type { Geometry } from './geometry.ts';
@@ -118,7 +118,7 @@ async function writeDirect(device: Opened, buffer: Uint8Array, position: number)
       await withBounce(async (bounce) => {
         for (let done = 0; done < buffer.length; done += bounce.length) {
           const part = buffer.subarray(done, done + bounce.length);
-          bounce.set(part);
+          copyInto(bounce, 0, part);
           await transferAll(direct, 'write', bounce.subarray(0, part.length), position + done);
         }
       });
