@@ -26,6 +26,8 @@ export class TwoDisks {
   sectorBytes = 512;
   /** What the kernel says of the disk that the tests do not write to. */
   spareBytes = 192 * 1024 * MIB;
+  /** And of the one that they write to. */
+  rootBytes = 192 * 1024 * MIB;
 
   /** @param rootBytes size of the disk that the tests write to; enough for the image alone unless said */
   async start(rootBytes: number = 12 * MIB): Promise<void> {
@@ -89,7 +91,7 @@ export class TwoDisks {
         JSON.stringify({
           blockdevices: [
             disk('sda', 'SPARE', this.spareBytes),
-            disk('vda', 'ROOT', 192 * 1024 * MIB),
+            disk('vda', 'ROOT', this.rootBytes),
             ...this.partitions,
           ],
         }),

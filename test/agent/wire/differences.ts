@@ -20,9 +20,21 @@ export const FROM_IPA: readonly KnownDifference[] = [
     why: 'said for steps of deployments, too; Ironic takes a missing one for false and asks only for clean and service steps',
   },
   {
-    where: new RegExp(`${STEPS}(write_image|execute_bootc_install|erase_devices|erase_devices_express)\\.argsinfo$`),
+    where: new RegExp(
+      `${STEPS}(write_image|execute_bootc_install|erase_devices\\w*|(create|delete)_configuration)\\.argsinfo$`,
+    ),
     what: ['extra'],
     why: 'IPA documents none of its arguments; Ironic checks those of steps that a user names against it',
+  },
+  {
+    where: new RegExp(`${STEPS}apply_configuration\\.argsinfo\\.dry_run$`),
+    what: ['extra'],
+    why: 'an argument more than IPA has; nobody has to give it',
+  },
+  {
+    where: /^7 GET \/v1\/commands\/ answer\.commands\.1\.command_result\.clean_result$/,
+    what: ['type'],
+    why: 'of erase_devices_metadata: the evidence of what was done to each disk, where IPA has nothing; Ironic looks at the result of no such step',
   },
   {
     where: new RegExp(`${STEPS}burnin_gpu$`),

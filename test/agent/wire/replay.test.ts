@@ -68,6 +68,8 @@ describe('what ironic-python-agent and Ironic 29 said to each other, said to thi
     const exchanges = recording('ipa-cleaning');
     const disks = new TwoDisks();
     await disks.start();
+    // A disk that is smaller than it says would fail the step: it hides sectors.
+    [disks.rootBytes, disks.spareBytes] = [12 * MIB, 4 * MIB];
     cleanUp.push(() => disks.stop());
     // Slow enough that no regular beat comes while the step runs, as in the recording.
     await start(`ipa-api-url=${ironic.url} ${requestId(exchanges)}`, { ...disks.os(), clock: fastClock(8) });
