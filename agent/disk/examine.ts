@@ -5,6 +5,7 @@ import { type DiskLimits, readLimits } from '../hardware/limits.ts';
 import { type NvmeNamespace, readNvme } from '../hardware/nvme.ts';
 import type { AgentOs } from '../os/door.ts';
 import { type Content, readContents } from './contents.ts';
+import { type Identity, readIdentity } from './identity.ts';
 import { readUses, type Use } from './mounts.ts';
 import { withDevice } from './partitions.ts';
 
@@ -19,6 +20,8 @@ export type ExaminedDisk = DiskModel & {
   /** Devices that could not be looked into, and why: what they hold is not known. */
   unreadable: { kname: string; why: string }[];
   limits: DiskLimits;
+  /** Compared right before something is destroyed: names such as /dev/sda are given anew. */
+  identity: Identity;
   /** Undefined for a disk that is no NVMe namespace. */
   nvme: NvmeNamespace | undefined;
 };
@@ -43,9 +46,14 @@ async function examine(os: AgentOs, model: DiskModel, allUses: readonly Use[]): 
       unreadable.push({ kname, why: reasonOf(error) });
     }
   }
-  const [limits, nvme] = await Promise.all([readLimits(os, model.kname), readNvme(os, model.kname)]);
+  const [limits, nvme, identity] = await Promise.all([
+    readLimits(os, model.kname),
+    readNvme(os, model.kname),
+    readIdentity(os.files, model.kname),
+  ]);
   const names = new Set(model.family.map(({ kname }) => kname));
-  return { ...model, uses: allUses.filter(({ kname }) => names.has(kname)), contents, unreadable, limits, nvme };
+  const uses = allUses.filter(({ kname }) => names.has(kname));
+  return { ...model, uses, contents, unreadable, limits, identity, nvme };
 }
 
 async function numbers(os: AgentOs, { blocks }: Storage): Promise<Map<string, string>> {

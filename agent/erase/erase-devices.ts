@@ -3,6 +3,7 @@ import type { Envelope, EraseRecord } from '../../evidence/record.ts';
 import type { Node } from '../api/command.ts';
 import { AgentError } from '../api/errors.ts';
 import { type ExaminedDisk, examineDevice } from '../disk/examine.ts';
+import { whyAnother } from '../disk/identity.ts';
 import { guardDisk, guardOptions, type GuardOptions, type GuardReason, type GuardSettings } from '../disk/guard.ts';
 import { skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
@@ -119,8 +120,10 @@ async function look(os: AgentOs, node: Node, request: EraseRequest, options: Era
 async function guardAgain(os: AgentOs, { disk, abilities }: Target, guard: GuardOptions): Promise<void> {
   const now = await examineDevice(os, pathOf(disk));
   if (now === undefined) throw new Error('it is gone');
-  if (now.disk.serial !== disk.disk.serial || now.disk.size !== disk.disk.size)
-    throw new Error('it is another disk now');
+  const facts = ({ disk: { serial, wwn, size, model } }: ExaminedDisk) => JSON.stringify([serial, wwn, size, model]);
+  if (facts(now) !== facts(disk)) throw new Error(`it is another disk now: ${facts(now)}, and was ${facts(disk)}`);
+  const other = whyAnother(disk.identity, now.identity);
+  if (other !== undefined) throw new Error(`it is another disk now: ${other}`);
   const why = refusalOf(guardFor(now, abilities, guard));
   if (why !== undefined) throw new Error(why);
 }

@@ -5,6 +5,7 @@ import { claimOf, type MethodName } from '../../evidence/methods.ts';
 import type { Attempt, Category, EraseRecord, Verification } from '../../evidence/record.ts';
 import { AGENT_VERSION } from '../api/version.ts';
 import type { ExaminedDisk } from '../disk/examine.ts';
+import { readIdentity, whyAnother } from '../disk/identity.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
 import { PERFORMERS, type PerformContext } from './perform.ts';
@@ -55,14 +56,10 @@ function unwritableFault(written: Attempt['written']): string | null {
   return `${written?.unwritable.length} places do not take writes, the first at byte ${first.position}: destroy the disk`;
 }
 
-/** The disk must still be the one that the plan was made for. */
+/** The disk must still be the one that the plan was made for: a new one may have been plugged in where it was. */
 async function checkIdentity({ os, disk }: EraseJob): Promise<void> {
-  const serial = async (path: string) => (await os.files.read(path))?.trim();
-  const now = await serial(`/sys/class/block/${disk.kname}/device/serial`);
-  if (now && disk.disk.serial && !disk.serials.includes(now) && disk.nvme?.serial?.trim() !== now)
-    throw new Error(
-      `/dev/${disk.kname} has the serial number ${now} now, and had ${disk.disk.serial}: it is another disk`,
-    );
+  const why = whyAnother(disk.identity, await readIdentity(os.files, disk.kname));
+  if (why !== undefined) throw new Error(`/dev/${disk.kname} is not what it was, it is another disk: ${why}`);
 }
 
 async function tryMethod(job: EraseJob, method: MethodName, seed: string): Promise<Tried> {
@@ -82,11 +79,14 @@ async function tryMethod(job: EraseJob, method: MethodName, seed: string): Promi
     gaps = await settle(context);
     const prepared = await prepare(context, method);
     if (prepared.why !== undefined) job.log(`${job.disk.disk.name}: no canaries: ${prepared.why}`);
+    await checkIdentity(job);
     const performed = await PERFORMERS[method]({ ...context, canaries: prepared.canaries });
     gaps = [...gaps, ...performed.gaps];
     written = performed.written;
     const read = await readBackAll(context, method, prepared);
     verification = read.verification;
+    // What is not there says nothing of what was.
+    await checkIdentity(job);
     why = unwritableFault(written) ?? read.fault;
   } catch (error) {
     job.signal.throwIfAborted();

@@ -29,9 +29,16 @@ function noNvme({ disk, abilities, settings }: Subject): Availability | undefine
   return abilities.nvme === undefined ? absent('the disk does not say what it can do') : undefined;
 }
 
+const OWN_BUSES = new Set(['pcie', 'apple-nvme']);
+
 /** Another namespace would lose its data, too: whoever owns that one has not asked for it. */
 function noNeighbours({ disk }: Subject): Availability | undefined {
-  const neighbours = disk.nvme?.neighbours ?? [];
+  const { neighbours = [], transport = null } = disk.nvme ?? {};
+  // One that the kernel does not reach by a bus of the machine: NVMe over Fabrics (`drivers/nvme/host`: tcp, rdma, fc, loop).
+  if (transport !== null && !OWN_BUSES.has(transport))
+    return absent(
+      `it is reached over ${transport}: other machines may have namespaces there, and would lose them, too`,
+    );
   return neighbours.length === 0 ? undefined : absent(`it would erase ${neighbours.join(', ')}, too`);
 }
 

@@ -1,6 +1,7 @@
 import { reasonOf } from '../../system/failure.ts';
 import { claimOf, type MethodName } from '../../evidence/methods.ts';
 import type { Verification } from '../../evidence/record.ts';
+import { AgentError } from '../api/errors.ts';
 import { withDevice } from '../disk/partitions.ts';
 import { findInterrupted } from './overwrite.ts';
 import type { PerformContext } from './perform.ts';
@@ -37,6 +38,8 @@ async function write(context: PerformContext, method: MethodName): Promise<Prepa
     });
   } catch (error) {
     if (error instanceof ForgetfulDisk) throw error;
+    // Somebody holds the disk whom nobody saw. The kernel keeps us from it; the device itself would not.
+    if (error instanceof AgentError && error.type === 'ProtectedDeviceError') throw error;
     return { ...NOTHING, why: reasonOf(error) };
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { ExaminedDisk } from '../../../agent/disk/examine.ts';
+import { readIdentity } from '../../../agent/disk/identity.ts';
 import { type GuardOptions, guardDisk, refuseGuarded } from '../../../agent/disk/guard.ts';
 import { describeStorage } from '../../../agent/hardware/disks.ts';
 import { readLimits } from '../../../agent/hardware/limits.ts';
@@ -28,7 +29,8 @@ async function sda(
   const disk = disks.find(({ kname }) => kname === 'sda');
   if (!disk) throw new Error('the fixture has no sda');
   const limits = await readLimits(os, 'sda');
-  return { ...disk, uses: [], contents: [], unreadable: [], limits, nvme: undefined, ...change };
+  const identity = await readIdentity(os.files, 'sda');
+  return { ...disk, uses: [], contents: [], unreadable: [], limits, identity, nvme: undefined, ...change };
 }
 const codes = (disk: ExaminedDisk, options = strict) => guardDisk(disk, options).map(({ code }) => code);
 
