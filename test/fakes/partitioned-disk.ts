@@ -167,9 +167,10 @@ export class PartitionedDisk {
       files: this.files,
       openDevice: async (path, mode) => {
         // A kernel would open the partition; here it is the disk's file, of which the rest is out of reach.
+        const part = path === this.path ? undefined : this.partition(path);
         const device = await openBlockDevice(this.file, mode);
-        if (path === this.path) return { ...device, path };
-        const { start, size } = this.partition(path);
+        if (!part) return { ...device, path };
+        const { start, size } = part;
         return { ...partOfDevice(device, path, start * 512, size * 512), close: () => device.close() };
       },
     });

@@ -209,6 +209,7 @@ describe('the note in the last sector', () => {
     const gap: [string, string, number] = ['2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', 20 * 10 ** 12];
     const full = { ...journal, position: MIB, gaps: [gap, gap, gap] };
     await writeJournal(device, 'n', 'S', full);
-    expect(await readJournal(await openBlockDevice(path, 'read'), 'n', 'S')).toEqual(full);
+    const again = await openBlockDevice(path, 'read');
+    expect(await readJournal(again, 'n', 'S').finally(again.close)).toEqual(full);
   });
 });
