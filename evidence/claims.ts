@@ -1,25 +1,78 @@
+import { attemptFaults } from './attempts.ts';
 import { claimOf } from './methods.ts';
 import { CATEGORIES, type EraseRecord, type Verification } from './record.ts';
 import { patternAt, patternBase } from './pattern.ts';
-import { canary, samplePositions, samplesHash, wouldFind } from './samples.ts';
+import { canary, samplePositions, samplesHash, samplingOf, wouldFind } from './samples.ts';
 
 /** Above this, what the samples must have held is not computed anew: that takes a second for each gigabyte. */
 const MOST_RECOMPUTED_BYTES = 4 * 1024 ** 3;
 
+type Verified = EraseRecord & { verification: Verification };
+
 const rank = (category: EraseRecord['category']): number => CATEGORIES.indexOf(category);
 
-function samplesFaults(record: EraseRecord, verification: Verification): string[] {
+const END_BYTES = 1024 ** 2;
+const MOST_NAMED = 16;
+
+/** How many samples there have to be of a disk, and how large: fewer would be an agent that looks away. */
+function samplingFaults({ disk, verification: { samples, block_bytes: blockBytes, expectation } }: Verified): string[] {
+  const { size_bytes: size, logical_sector_bytes: sector } = disk;
+  if (sector < 512 || !Number.isInteger(Math.log2(sector))) return [`no disk has sectors of ${sector} bytes`];
+  if (expectation === 'ends-zero')
+    return samples === 2 && blockBytes === Math.min(END_BYTES, size)
+      ? []
+      : ['its two ends are not as long as they have to be'];
+  const least = samplingOf(size, sector);
+  if (blockBytes !== least.blockBytes)
+    return [`samples of such a disk have ${least.blockBytes} bytes, and these have ${blockBytes}`];
+  const blocks = Math.floor(size / blockBytes);
+  if (samples > blocks) return [`${samples} samples cannot be of a disk with ${blocks} blocks`];
+  return samples === 0 || samples < least.count
+    ? [`${samples} samples are too few: of such a disk there are ${least.count}`]
+    : [];
+}
+
+/** What the numbers of a read-back say of one another. */
+function countFaults({ verification }: Verified): string[] {
+  const {
+    samples,
+    wrong,
+    wrong_at: wrongAt,
+    all_zero: zero,
+    expectation,
+    canaries,
+    canaries_sha256: hash,
+  } = verification;
+  const witnesses = verification.witnesses ?? { samples: 0, held: 0, unchanged: 0 };
+  const needsZeros = expectation === 'zeros' || expectation === 'ends-zero';
+  const found: [boolean, string][] = [
+    [
+      witnesses.held > witnesses.samples || witnesses.unchanged > witnesses.held,
+      'more of its witnesses say something than there are',
+    ],
+    [wrong > samples || zero > samples, 'more of its samples say something than there are'],
+    [wrongAt.length !== Math.min(wrong, MOST_NAMED), 'it names other places than were wrong'],
+    [needsZeros && wrong === 0 && zero !== samples, 'its samples are said to be zeros, and not all of them are'],
+    [canaries !== (hash !== null), 'it does not say what its canaries were'],
+  ];
+  return found.flatMap(([isWrong, sentence]) => (isWrong ? [sentence] : []));
+}
+
+/** Whether it takes too long to compute what the samples must have held. */
+function isTooMuch({ samples, block_bytes: blockBytes, expectation }: Verification): boolean {
+  return expectation !== 'ends-zero' && samples * blockBytes > MOST_RECOMPUTED_BYTES;
+}
+
+function samplesFaults(record: Verified): string[] {
+  const { verification } = record;
   const { seed, block_bytes: blockBytes, samples: count, expectation } = verification;
-  if (expectation === 'ends-zero') return [];
   const sampling = { sizeBytes: record.disk.size_bytes, blockBytes, count };
-  const faults: string[] = [];
-  const { samples = 0, held = 0, unchanged = 0 } = verification.witnesses ?? {};
-  if (held > samples || unchanged > held) faults.push('more of its witnesses say something than there are');
-  const blocks = blockBytes === 0 ? 0 : Math.floor(sampling.sizeBytes / blockBytes);
-  if (count === 0 || count > blocks) return [`${count} samples cannot be of a disk with ${blocks} blocks`];
+  const faults = countFaults(record);
+  const wrongSampling = samplingFaults(record);
+  if (wrongSampling.length > 0 || expectation === 'ends-zero') return [...faults, ...wrongSampling];
   if (Math.abs(verification.would_find_fraction - wouldFind(count)) > 1e-9)
     faults.push('the share that its samples would have found is not that of their number');
-  if (count * blockBytes > MOST_RECOMPUTED_BYTES) return faults;
+  if (isTooMuch(verification)) return faults;
   if (verification.wrong_at.length > 0) {
     const positions = new Set(samplePositions(seed, sampling));
     const stray = verification.wrong_at.find(({ position }) => !positions.has(position));
@@ -76,15 +129,31 @@ function successFaults(record: EraseRecord): string[] {
   return faults;
 }
 
+/** An instant of the form that evidence has may still be none: the 40th of a month. */
+function isInstant(text: string): boolean {
+  const time = Date.parse(text);
+  return !Number.isNaN(time) && new Date(time).toISOString() === text;
+}
+
 /** @returns what contradicts itself in a record; a signature tells who said it, this whether it can be so */
 export function claimFaults(record: EraseRecord): string[] {
   const { attempts, verification } = record;
   const faults = attempts
     .filter(({ method }) => claimOf(method) === undefined)
     .map(({ method }) => `nobody knows the method ${method}`);
+  const times = [record, ...attempts].flatMap(({ started_at: started, ended_at: ended }) => [started, ended]);
+  if (!times.every((time) => isInstant(time))) faults.push('it has a time that is none');
   if (record.ended_at < record.started_at) faults.push('it ends before it begins');
-  if (verification !== null) faults.push(...samplesFaults(record, verification));
+  faults.push(...attemptFaults(record));
+  if (verification !== null) faults.push(...samplesFaults({ ...record, verification }));
   if (record.result === 'erased') faults.push(...successFaults(record));
   else if (record.category !== 'none') faults.push('it failed, and claims a category all the same');
+  if (record.result === 'failed' && record.failure === null) faults.push('it failed, and does not say why');
   return faults;
+}
+
+/** @returns what nobody has looked at in a record, and why; undefined when all was */
+export function unchecked({ verification }: EraseRecord): string | undefined {
+  if (verification === null || !isTooMuch(verification)) return undefined;
+  return `what its ${verification.samples} samples had to hold was not computed anew: it is more than ${MOST_RECOMPUTED_BYTES / 1024 ** 3} GiB`;
 }

@@ -1,6 +1,6 @@
 import { reasonOf } from '../system/failure.ts';
 import { canonicalJson } from './canonical.ts';
-import { claimFaults } from './claims.ts';
+import { claimFaults, unchecked } from './claims.ts';
 import type { Envelope, EraseRecord } from './record.ts';
 import { envelopeFault, recordHash } from './sign.ts';
 
@@ -13,6 +13,8 @@ export type Trust = {
 export type Judgement = {
   /** Every fault of the file, with the line that it is in. Without any the file is what was signed. */
   faults: string[];
+  /** What was taken on the signer's word alone, with the line that it is in. */
+  unchecked: string[];
   records: EraseRecord[];
   /** Base64 of the keys that signed. */
   keys: string[];
@@ -102,11 +104,23 @@ function trustFaults(lines: readonly Line[], { key, nonce }: Trust): string[] {
   return faults;
 }
 
+/** Bytes that are no UTF-8 would be read as U+FFFD, which a serial number may have in it: two files for one. A mark of order stays. */
+function readText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Judges a file of evidence: one signed record a line, each in canonical form.
- * @param text the whole file
+ * @param content the whole file; as bytes it may be what is no text
  */
-export function judgeEvidence(text: string, trust: Trust = {}): Judgement {
+export function judgeEvidence(content: string | Uint8Array, trust: Trust = {}): Judgement {
+  const text = typeof content === 'string' ? content : readText(content);
+  if (text === undefined)
+    return { faults: ['the file is no text in UTF-8'], unchecked: [], records: [], keys: [], receipts: 0 };
   const faults: string[] = [];
   const lines: Line[] = [];
   const parts = text.split('\n');
@@ -125,6 +139,10 @@ export function judgeEvidence(text: string, trust: Trust = {}): Judgement {
   faults.push(...chainFaults(lines), ...receiptFaults(lines), ...trustFaults(lines, trust));
   return {
     faults,
+    unchecked: lines.flatMap(({ number, envelope: { record } }) => {
+      const what = record.format === 'ingot.erase/1' ? unchecked(record) : undefined;
+      return what === undefined ? [] : [`line ${number}: ${what}`];
+    }),
     records,
     keys: [...new Set(lines.map(({ envelope }) => envelope.signature.public_key))],
     receipts: lines.length - records.length,

@@ -1,4 +1,5 @@
 import type { Judgement } from './judge.ts';
+import { printable } from './printable.ts';
 import type { EraseRecord } from './record.ts';
 
 type Section = { title: string; rows: (readonly [string, string])[] };
@@ -86,18 +87,31 @@ function section(record: EraseRecord): Section {
 
 function verdict(judgement: Judgement, trusted: boolean): string[] {
   if (judgement.faults.length > 0)
-    return ['NOT VALID: this file is not what was signed, or contradicts itself.', ...judgement.faults];
+    return [
+      'NOT VALID: this file is not what was signed, or contradicts itself.',
+      ...judgement.faults.map((fault) => printable(fault)),
+    ];
   const keys = judgement.keys.join(', ');
   return [
     trusted
       ? 'The signatures are valid, and lead to the key that was given.'
       : `The signatures are valid, by the keys in the file itself: ${keys}. Nothing says whose they are; --key does.`,
-    ...(judgement.receipts > 0 ? ['A conductor has signed that it got these records from the agent.'] : []),
+    ...(judgement.receipts > 0
+      ? [
+          trusted
+            ? 'The conductor has signed that it got these records from the agent.'
+            : 'Somebody who may be the conductor has signed that these records came from the agent.',
+        ]
+      : []),
+    ...judgement.unchecked,
   ];
 }
 
 function sections(judgement: Judgement): Section[] {
-  return judgement.records.map((record) => section(record));
+  return judgement.records.map((record) => {
+    const { title, rows } = section(record);
+    return { title: printable(title), rows: rows.map(([name, value]) => [name, printable(value)] as const) };
+  });
 }
 
 /** A page for people, as plain text. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { defineCommand } from '../../cli/command.ts';
 import { type OptionTable, usageFailure } from '../../cli/options.ts';
 import { judgeEvidence, type Judgement } from '../../evidence/judge.ts';
+import { printable } from '../../evidence/printable.ts';
 import type { EraseRecord } from '../../evidence/record.ts';
 import { reportHtml, reportText } from '../../evidence/report.ts';
 import { readPublicKey } from '../../evidence/sign.ts';
@@ -22,9 +23,9 @@ const OPTIONS = {
   nonce: { type: 'string', placeholder: 'TEXT', help: 'the nonce that must be in it' },
 } as const satisfies OptionTable;
 
-async function contentOf(path: string): Promise<string> {
+async function contentOf(path: string): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
     throw cliFailure('FILE_UNUSABLE', `${path}: ${reasonOf(error)}`, { cause: error });
   }
@@ -32,7 +33,7 @@ async function contentOf(path: string): Promise<string> {
 
 async function readKey(given: string | undefined): Promise<string | undefined> {
   if (given === undefined) return undefined;
-  const key = readPublicKey(given) ?? readPublicKey(await contentOf(given));
+  const key = readPublicKey(given) ?? readPublicKey((await contentOf(given)).toString());
   if (key === undefined) throw cliFailure('FILE_UNUSABLE', `--key ${given}: it is no Ed25519 public key`);
   return key;
 }
@@ -77,7 +78,7 @@ export const verifyCommand = defineCommand({
   options: { ...OPTIONS, json: { type: 'boolean', help: 'print the judgement as JSON' } },
   run: async ({ stdout }, values, positionals) => {
     const { judgement, trusted } = await judge(positionals, values);
-    const { faults, records, keys, receipts } = judgement;
+    const { faults, unchecked, records, keys, receipts } = judgement;
     if (values.json) {
       const disks = records.map(({ disk, result, category }) => ({
         path: disk.path,
@@ -85,11 +86,12 @@ export const verifyCommand = defineCommand({
         result,
         category,
       }));
-      printJson(stdout, { valid: faults.length === 0, faults, keys, key_given: trusted, receipts, disks });
+      printJson(stdout, { valid: faults.length === 0, faults, unchecked, keys, key_given: trusted, receipts, disks });
       return exitCode(judgement);
     }
-    for (const record of records) stdout.write(`${record.disk.serial ?? record.disk.path}: ${verdictOf(record)}\n`);
-    for (const fault of faults) stdout.write(`${fault}\n`);
+    const say = (line: string) => stdout.write(`${printable(line)}\n`);
+    for (const record of records) say(`${record.disk.serial ?? record.disk.path}: ${verdictOf(record)}`);
+    for (const line of [...faults, ...unchecked]) say(line);
     const signed = trusted
       ? 'signed by the given key'
       : `signed by ${keys.join(', ')}, which --key was not there to compare with`;

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import { canonicalJson } from '../../evidence/canonical.ts';
 import { claimOf, METHOD_CLAIMS } from '../../evidence/methods.ts';
-import { claimFaults } from '../../evidence/claims.ts';
+import { claimFaults, unchecked } from '../../evidence/claims.ts';
 import { judgeEvidence } from '../../evidence/judge.ts';
 import type { Envelope, EraseRecord, Receipt } from '../../evidence/record.ts';
 import { reportHtml, reportText } from '../../evidence/report.ts';
@@ -228,6 +228,125 @@ test('evidence is not valid when its witnesses say that data is there, or are mo
   ]);
 });
 
+describe('a record that contradicts itself is not valid, whoever signed it', () => {
+  const record = exampleRecord();
+  const [attempt] = record.attempts;
+  const { verification, plan } = record;
+  if (attempt?.written == null || verification === null) throw new TypeError('the example has both');
+  const { written } = attempt;
+  const byDevice = {
+    plan: { methods: [{ method: 'nvme-format-crypto', category: 'clear', reason: 'x', minutes: 2 }], excluded: [] },
+    attempts: [{ ...attempt, method: 'nvme-format-crypto', written: null }],
+  } satisfies Partial<EraseRecord>;
+  const readBack = (change: Partial<typeof verification>): Partial<EraseRecord> => ({
+    verification: { ...verification, ...change },
+  });
+  const tried = (change: Partial<typeof attempt>): Partial<EraseRecord> => ({ attempts: [{ ...attempt, ...change }] });
+  test.each<[string, Partial<EraseRecord>, string]>([
+    ['one sample', readBack({ samples: 1, would_find_fraction: 0.99 }), 'samples are too few'],
+    ['larger samples', readBack({ block_bytes: 65_536, samples: 2 }), 'samples of such a disk have 4096 bytes'],
+    ['sectors of no size', { disk: { ...record.disk, logical_sector_bytes: 1 } }, 'no disk has sectors of 1 bytes'],
+    ['zeros that are none', readBack({ all_zero: 0 }), 'not all of them are'],
+    ['more zeros than samples', readBack({ all_zero: 99 }), 'more of its samples'],
+    ['wrong places of which none was wrong', readBack({ wrong_at: [{ position: 0, why: 'x' }] }), 'other places'],
+    ['canaries that it does not name', readBack({ canaries_sha256: null }), 'what its canaries were'],
+    ['canaries that it says there were none', readBack({ canaries: false }), 'what its canaries were'],
+    ['an attempt of a higher category', tried({ category: 'purge' }), 'it says purge of overwrite-zeros'],
+    [
+      'a plan of a higher category',
+      { plan: { ...plan, methods: plan.methods.map((one) => ({ ...one, category: 'purge' as const })) } },
+      'its plan says purge of overwrite-zeros',
+    ],
+    ['an overwrite that wrote nothing', tried({ written: null }), 'does not say what'],
+    ['half of the disk', tried({ gaps: [], written: { ...written, bytes: written.bytes / 2 } }), 'not so long'],
+    ['a last pass of another kind', tried({ written: { ...written, passes: ['pattern'] } }), 'its last pass'],
+    ['an erase that nobody asked for', byDevice, 'nvme is not among the commands that succeeded'],
+    [
+      'writing by a device that erases itself',
+      { ...byDevice, attempts: [{ ...attempt, method: 'nvme-format-crypto' }] },
+      'nothing is written by its method',
+    ],
+    ['an attempt before all', tried({ started_at: '2025-01-01T00:00:00.000Z' }), 'its times are out of order'],
+    ['a time that is none', { ended_at: '2026-99-99T99:99:99.999Z' }, 'a time that is none'],
+    ['a reason to fail, and success', tried({ why: 'x' }), 'an attempt fails for a reason'],
+    ['an attempt after success', { attempts: [attempt, attempt] }, 'it went on after it was done'],
+    ['a failure without a reason', { result: 'failed', category: 'none' }, 'does not say why'],
+    [
+      'another order than that of the plan',
+      { plan: { ...plan, methods: [...(byDevice.plan.methods as typeof plan.methods), ...plan.methods] } },
+      'not carried out as it was planned',
+    ],
+    [
+      'a weaker method than is allowed',
+      {
+        settings: { agent_continue_if_secure_erase_failed: false },
+        plan: {
+          ...plan,
+          methods: [{ method: 'scsi-sanitize-block', category: 'purge', reason: 'x', minutes: 1 }, ...plan.methods],
+        },
+      },
+      'a weaker method, which its settings do not allow',
+    ],
+  ])('%s', (_, change, fault) => {
+    const { faults } = judgeEvidence(fileOf(signRecord(exampleRecord(change), key)));
+    expect(faults.join('\n')).toContain(fault);
+  });
+
+  test('what takes too long to be computed anew is said', () => {
+    const size = 8 * 1024 ** 3;
+    const samples = size / 4096;
+    const large = { disk: { ...record.disk, size_bytes: size }, ...readBack({ samples, all_zero: samples }) };
+    expect(unchecked(exampleRecord(large))).toContain('was not computed anew: it is more than 4 GiB');
+    expect(unchecked(record)).toBeUndefined();
+  });
+});
+
+describe('bytes', () => {
+  // Some disks do have it in what they say of themselves.
+  const odd = fileOf(signRecord(exampleRecord({ disk: { ...exampleRecord().disk, model: 'ACME \u{fffd}' } }), key));
+  test('are judged as they are: what is no UTF-8 is not what was signed', () => {
+    expect(judgeEvidence(Buffer.from(odd)).faults).toEqual([]);
+    const bytes = Buffer.from(odd.replace('\u{fffd}', '\u{0}'));
+    bytes[bytes.indexOf(0)] = 0xff;
+    expect(bytes.toString()).toBe(odd);
+    expect(judgeEvidence(bytes).faults).toEqual(['the file is no text in UTF-8']);
+  });
+  test.each([
+    ['CRLF', odd.replaceAll('\n', '\r\n')],
+    ['a mark of the order of bytes', `\u{feff}${odd}`],
+    ['an empty line', `${odd}\n`],
+    ['a byte behind it', `${odd}\0`],
+    ['no bytes', ''],
+    ['a number in another form', odd.replace('"minutes":1.5', '"minutes":15e-1')],
+    ['minus zero', odd.replace('"sequence":0', '"sequence":-0')],
+    ['a member of another name for a prototype', odd.replace('"capabilities":{', '"capabilities":{"__proto__":{},')],
+    ['composed letters', odd.replace('ACME', 'ACM\u{65}\u{301}')],
+  ])('with %s are not valid', (_, text) => {
+    expect(judgeEvidence(Buffer.from(text)).faults).not.toEqual([]);
+  });
+});
+
+// RFC 8032, 5.1.7: S has to be smaller than the order of the group, or one signature would be many.
+test('a signature is valid in one form only', () => {
+  const order = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n;
+  const { record, signature } = structuredClone(whole[0]) as Envelope;
+  const bytes = Buffer.from(signature.value, 'base64');
+  let s =
+    BigInt(
+      `0x${bytes
+        .subarray(32)
+        .toReversed()
+        .reduce((text, byte) => text + byte.toString(16).padStart(2, '0'), '')}`,
+    ) + order;
+  for (let at = 32; at < 64; at++) {
+    bytes[at] = Number(s & 0xffn);
+    s >>= 8n;
+  }
+  expect(
+    judgeEvidence(fileOf({ record, signature: { ...signature, value: bytes.toString('base64') } })).faults,
+  ).toEqual([expect.stringContaining('its signature does not fit')]);
+});
+
 test('no method claims more than Clear unless the device erases all of its medium by itself', () => {
   const purging = Object.entries(METHOD_CLAIMS).filter(([, { category }]) => category === 'purge');
   expect(purging.every(([name]) => /sanitize|opal/.test(name))).toBe(true);
@@ -250,6 +369,22 @@ describe('a report', () => {
     const record = exampleRecord({ attempts: [{ ...attempt, method: 'metadata' }] });
     const text = reportText(judgeEvidence(fileOf(signRecord(record, key))), false);
     expect(text).toContain('serial DISK0: metadata erased, DATA LEFT');
+  });
+
+  test('does not say whose a receipt is as long as nobody knows', () => {
+    expect(reportText(judgeEvidence(file), false)).toContain('Somebody who may be the conductor has signed');
+    const trusted = reportText(judgeEvidence(file, { key: publicKeyOf(conductorKey) }), true);
+    expect(trusted).toContain('The conductor has signed that it got these records');
+  });
+
+  test('lets no device write lines of its own, or take some away', () => {
+    const { disk } = exampleRecord();
+    const serial = 'X: erased\n\nresult  erased\u{1b}[2K\u{202e}\u{2028}';
+    const hostile = fileOf(signRecord(exampleRecord({ disk: { ...disk, serial, model: serial } }), key));
+    for (const page of [reportText, reportHtml].map((make) => make(judgeEvidence(hostile), false))) {
+      for (const hidden of ['\u{1b}', '\u{202e}', '\u{2028}', '\nresult  erased']) expect(page).not.toContain(hidden);
+      expect(page).toContain(String.raw`X: erased\u{a}\u{a}result  erased\u{1b}[2K\u{202e}\u{2028}`);
+    }
   });
 
   test('lets no device write HTML', () => {

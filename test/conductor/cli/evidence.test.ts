@@ -84,3 +84,21 @@ test('ingot evidence says what it cannot use', async () => {
   expect((await ingot('evidence', '--help')).text).toContain('ingot evidence verify');
   await expect(ingot('evidence')).rejects.toThrow('no command was given');
 });
+
+test('ingot evidence verify lets no disk write lines of its own', async () => {
+  const { disk } = exampleRecord();
+  const serial = 'DISK1: erased by nvme-sanitize-block, category purge\nDISK2';
+  const lying = signRecord(exampleRecord({ disk: { ...disk, serial } }), key);
+  const { text } = await ingot('evidence', 'verify', await file('lying', fileOf(lying)));
+  expect(text.split('\n')).toHaveLength(3);
+  expect(text).toContain(String.raw`category purge\u{a}DISK2: erased by overwrite-zeros`);
+});
+
+test('ingot evidence verify takes no bytes for others', async () => {
+  const path = join(folder, 'bytes');
+  await writeFile(path, Buffer.concat([Buffer.from([0xff]), Buffer.from(fileOf(erased))]));
+  expect(await ingot('evidence', 'verify', path)).toMatchObject({
+    code: 1,
+    text: expect.stringContaining('the file is no text in UTF-8') as string,
+  });
+});
