@@ -3,6 +3,7 @@ import { AgentError } from '../api/errors.ts';
 import { examineDevice } from '../disk/examine.ts';
 import { guardOptions, refuseGuarded } from '../disk/guard.ts';
 import type { BootMode } from '../hardware/boot-mode.ts';
+import { listDisks } from '../hardware/disks.ts';
 import { findRootDisk } from '../hardware/inventory.ts';
 import { rootDeviceHints } from '../hardware/root-disk.ts';
 import { skippedDisks } from '../hardware/skip-list.ts';
@@ -40,7 +41,7 @@ export async function guardTarget(
   const disk = await examineDevice(os, path);
   if (disk === undefined) throw new AgentError('DeviceNotFound', `cannot write to ${path}: it is gone`);
   // The choice looked at this list, too; whatever chose instead (a RAID configuration, a plug-in) is held to it here.
-  const skipped = skippedDisks(node.current, [disk]);
+  const skipped = skippedDisks(node.current, disk.kind === 'array' ? await listDisks(os) : [disk]);
   refuseGuarded(disk, guardOptions({ ...config, guardRemovable: false }, skipped));
 }
 

@@ -5,7 +5,7 @@ import { AgentError } from '../api/errors.ts';
 import { type ExaminedDisk, examineDevice } from '../disk/examine.ts';
 import { whyAnother } from '../disk/identity.ts';
 import { guardDisk, guardOptions, type GuardOptions, type GuardReason, type GuardSettings } from '../disk/guard.ts';
-import { skippedDisks } from '../hardware/skip-list.ts';
+import { idleSkips, skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
 import type { EvidenceChain } from './chain.ts';
@@ -89,6 +89,7 @@ function guardFor(disk: ExaminedDisk, { opal }: Abilities, guard: GuardOptions):
 async function look(os: AgentOs, node: Node, request: EraseRequest, options: EraseOptions) {
   const { storage, disks, waited } = await examineReady(os, node, request, options);
   const guard = guardOptions(options.guard, skippedDisks(node, storage.disks));
+  for (const idle of idleSkips(node, storage.disks)) options.log(idle);
   const targets: Target[] = [];
   const results: Record<string, DiskResult> = {};
   const refused: string[] = [];

@@ -7,7 +7,7 @@ import type { ExaminedDisk } from '../disk/examine.ts';
 import { guardOptions, leftAlone, refuseGuarded } from '../disk/guard.ts';
 import { withDevice } from '../disk/partitions.ts';
 import { type Block, isDisk } from '../hardware/lsblk.ts';
-import { skippedDisks } from '../hardware/skip-list.ts';
+import { idleSkips, skippedDisks } from '../hardware/skip-list.ts';
 import type { AgentOs } from '../os/door.ts';
 import type { Abilities } from './abilities.ts';
 import type { EraseOptions } from './erase-devices.ts';
@@ -81,6 +81,7 @@ export async function eraseDevicesMetadata(
     progress: (_share, what) => progress(0, 1, what),
   });
   const skipped = skippedDisks(node, storage.disks);
+  for (const idle of idleSkips(node, storage.disks)) log(idle);
   const { targets, left } = metadataTargets(withoutDoubles(storage), skipped);
   const bootId = await readBootId(os);
   const results: Record<string, Result> = {};

@@ -24,28 +24,38 @@ function volumeTest(name: unknown, others: readonly string[]): (disk: DiskModel)
   return ({ volumeName, family }) => volumeName === wanted || family.some(isMember);
 }
 
+type Entry = { entry: unknown; isMeant: (disk: DiskModel) => boolean; isVolume: boolean };
+
 /** @throws AgentError `InvalidCommandParamsError` for anything that we could not honour to the letter */
-function compileEntry(entry: unknown): (disk: DiskModel) => boolean {
+function compileEntry(entry: unknown): Entry {
   if (!isObject(entry)) throw refuse('it is no list of hints');
   const { volume_name: name, ...others } = entry;
-  if (name !== undefined) return volumeTest(name, Object.keys(others));
+  if (name !== undefined) return { entry, isMeant: volumeTest(name, Object.keys(others)), isVolume: true };
   const reasons = compileHints(entry);
-  return (disk) => reasons(disk).length === 0;
+  return { entry, isMeant: (disk) => reasons(disk).length === 0, isVolume: false };
+}
+
+function entriesOf(node: Node | undefined): Entry[] {
+  const list = node?.properties?.['skip_block_devices'] ?? [];
+  if (!Array.isArray(list)) throw refuse('it is no list of hints');
+  return (list as unknown[]).map((entry) => compileEntry(entry));
 }
 
 /**
- * The disks that `properties.skip_block_devices` keeps us away from (agent-protocol F.4).
+ * The disks that `properties.skip_block_devices` keeps us away from (agent-protocol F.4). Of an array on such a disk every write would
+ * go to that disk, so it is kept as well; of one that `volume_name` keeps there may be other arrays beside it, which are not.
+ * @param disks all that there are
  * @returns by name, each with the entry that names it, for people
  * @throws AgentError `InvalidCommandParamsError` for a list that makes no sense
  */
 export function skipReasons(node: Node | undefined, disks: readonly DiskModel[]): Map<string, string> {
-  const list = node?.properties?.['skip_block_devices'] ?? [];
-  if (!Array.isArray(list)) throw refuse('it is no list of hints');
   const skipped = new Map<string, string>();
-  for (const entry of list as unknown[]) {
-    const isMeant = compileEntry(entry);
-    for (const disk of disks)
-      if (isMeant(disk) && !skipped.has(disk.disk.name)) skipped.set(disk.disk.name, JSON.stringify(entry));
+  for (const { entry, isMeant, isVolume } of entriesOf(node)) {
+    const meant = disks.filter((disk) => isMeant(disk));
+    const names = new Set(isVolume ? [] : meant.map(({ kname }) => kname));
+    const above = disks.filter(({ below }) => below.some(({ kname }) => names.has(kname)));
+    for (const { disk } of [...meant, ...above])
+      if (!skipped.has(disk.name)) skipped.set(disk.name, JSON.stringify(entry));
   }
   return skipped;
 }
@@ -53,4 +63,17 @@ export function skipReasons(node: Node | undefined, disks: readonly DiskModel[])
 /** The names alone: what a guard is told. */
 export function skippedDisks(node: Node | undefined, disks: readonly DiskModel[]): Set<string> {
   return new Set(skipReasons(node, disks).keys());
+}
+
+/**
+ * Entries that no disk matches, for people: of a disk that is gone, or of one that is misspelt and would be erased.
+ * @throws AgentError `InvalidCommandParamsError` for a list that makes no sense
+ */
+export function idleSkips(node: Node | undefined, disks: readonly DiskModel[]): string[] {
+  return entriesOf(node)
+    .filter(({ isMeant }) => !disks.some((disk) => isMeant(disk)))
+    .map(
+      ({ entry }) =>
+        `skip_block_devices has ${JSON.stringify(entry)}, which no disk of this machine matches: it keeps none`,
+    );
 }

@@ -16,7 +16,9 @@ export function readSkipList(node: Node, disks: readonly DiskModel[]): SkipList 
   const list: unknown[] = Array.isArray(value) ? value : [value];
   const isName = (hints: unknown): hints is { volume_name: unknown } =>
     typeof hints === 'object' && hints !== null && 'volume_name' in hints;
-  const names = list.filter(isName).map((hints) => String(hints.volume_name));
+  // Refuses what cannot be honoured; the erase goes by the same list, and must not keep what this takes away.
+  skippedDisks(node, disks);
+  const names = list.filter(isName).map((hints) => String(hints.volume_name).trim());
   const others = Array.isArray(value) ? list.filter((hints) => !isName(hints)) : value;
   const rest = { ...node, properties: { ...node.properties, skip_block_devices: others } };
   return { names: new Set(names), disks: skippedDisks(rest, disks) };

@@ -4,7 +4,7 @@ import type { DiskModel } from '../../../agent/hardware/disk-model.ts';
 import { inStableOrder, listDisks } from '../../../agent/hardware/disks.ts';
 import { findRootDisk } from '../../../agent/hardware/inventory.ts';
 import { AllDisksSkipped, chooseRootDisk, considerRootDisk } from '../../../agent/hardware/root-disk.ts';
-import { skippedDisks } from '../../../agent/hardware/skip-list.ts';
+import { idleSkips, skippedDisks } from '../../../agent/hardware/skip-list.ts';
 import { machineOs } from '../../fakes/machine.ts';
 
 const SERVER = 'rack-server-12-disks';
@@ -65,6 +65,25 @@ describe('the root disk', () => {
     expect(() => skip(['sda'])).toThrow('no list');
     expect(() => skip('sda')).toThrow('no list');
     expect(skippedDisks(node({ skip_block_devices: [{ rotational: true }] }), records).size).toBe(6);
+  });
+
+  test('a disk that is skipped takes the array on it with it: what is written to that is written to the disk', async () => {
+    const records = await listDisks(machineOs(SERVER));
+    const skip = (...list: unknown[]) => [...skippedDisks(node({ skip_block_devices: list }), records)].toSorted();
+    expect(skip({ name: '/dev/sdj' })).toEqual(['/dev/md127', '/dev/sdj']);
+    expect(skip({ name: '/dev/md127' })).toEqual(['/dev/md127']);
+    expect(skip({ name: '/dev/sda' })).toEqual(['/dev/sda']);
+  });
+
+  test('an entry of the list that keeps no disk is told', async () => {
+    const records = await listDisks(machineOs(SERVER));
+    const list = [{ serial: 'MISSPELT' }, { name: '/dev/sda1' }, { volume_name: 'old' }, { name: '/dev/sda' }];
+    expect(idleSkips(node({ skip_block_devices: list }), records)).toEqual([
+      expect.stringContaining('{"serial":"MISSPELT"}, which no disk of this machine matches'),
+      expect.stringContaining('{"name":"/dev/sda1"}'),
+      expect.stringContaining('{"volume_name":"old"}'),
+    ]);
+    expect(idleSkips(node({}), records)).toEqual([]);
   });
 
   test('volume_name skips an array and every disk that it is on, by what its members say', async () => {

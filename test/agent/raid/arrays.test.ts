@@ -130,7 +130,12 @@ describe('what skip_block_devices keeps', () => {
     const list = readSkipList({ uuid: 'u', properties: { skip_block_devices } }, disks);
     expect([...list.names]).toEqual(['data']);
     expect([...list.disks]).toEqual(['/dev/vda']);
-    expect(() => readSkipList({ uuid: 'u', properties: { skip_block_devices: 'sda' } }, disks)).toThrow(/no list/);
+    const read = (value: unknown) => readSkipList({ uuid: 'u', properties: { skip_block_devices: value } }, disks);
+    expect(() => read('sda')).toThrow(/no list/);
+    // As an erase reads it: what that keeps must not be deleted.
+    expect([...read([{ volume_name: ' data ' }]).names]).toEqual(['data']);
+    expect(() => read([{ volume_name: 7 }])).toThrow('no text');
+    expect(() => read([{ volume_name: 'data', serial: 'x' }])).toThrow('stands alone');
   });
 });
 
