@@ -21,13 +21,19 @@ export type DeleteOptions = {
   step: (done: number, total: number, what: string) => void;
 };
 
-/** Takes an array's contents away; one that cannot be read or written any more has none that anybody could find. */
-async function wipeArray(os: AgentOs, { device }: MdArray, log: (message: string) => void): Promise<void> {
+/** Takes an array's contents away. @throws AgentError when it cannot: whoever is told that they are gone has to be able to believe it */
+async function wipeArray(os: AgentOs, { device }: MdArray): Promise<void> {
+  await withDevice(os, device, 'write', (open) => wipeMetadata(os, open));
+  await rereadPartitions(os, device);
+}
+
+/** Of an array that goes: one that cannot be read or written any more has no contents that anybody could find. */
+async function wipeIfPossible(os: AgentOs, array: MdArray, log: (message: string) => void): Promise<void> {
   try {
-    await withDevice(os, device, 'write', (open) => wipeMetadata(os, open));
-    await rereadPartitions(os, device);
+    await wipeArray(os, array);
   } catch (error) {
-    log(`the contents of ${device} cannot be wiped: ${error instanceof AgentError ? error.details : reasonOf(error)}`);
+    const why = error instanceof AgentError ? error.details : reasonOf(error);
+    log(`the contents of ${array.device} cannot be wiped: ${why}`);
   }
 }
 
@@ -45,7 +51,7 @@ async function stopArray(os: AgentOs, { device }: MdArray): Promise<void> {
 }
 
 async function deleteArray(os: AgentOs, array: MdArray, log: (message: string) => void): Promise<void> {
-  await wipeArray(os, array, log);
+  await wipeIfPossible(os, array, log);
   await stopArray(os, array);
   for (const member of array.members) await mdadm(os, ['--zero-superblock', member]);
   log(`${array.device} (${array.name ?? 'without a name'}) on ${array.members.join(' ')} is gone`);
@@ -161,7 +167,7 @@ async function deleteOnce(os: AgentOs, options: DeleteOptions): Promise<void> {
   let done = 0;
   for (const array of wiped) {
     step(done++, total, array.device);
-    await wipeArray(os, array, log);
+    await wipeArray(os, array);
   }
   for (const array of gone) {
     step(done++, total, array.device);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { deleteConfiguration, previewConfiguration, previewDeletionOf } from '../../../agent/raid/raid.ts';
 import type { AgentOs, BlockDevice } from '../../../agent/os/door.ts';
-import { machineOs } from '../../fakes/machine.ts';
+import { fixture, machineOs } from '../../fakes/machine.ts';
 import { memoryFiles } from '../../fakes/agent-os.ts';
 
 const GUARDS = { guardShared: true, guardContents: [], guardRemovable: false };
@@ -30,7 +30,8 @@ function machine(
   const base = machineOs(name, {
     run: async (file, args) => {
       const command = [file, ...args].join(' ');
-      if (answers[command] !== undefined) return { stdout: answers[command], stderr: '', exitCode: 0 };
+      const answer = answers[command] ?? answers[file];
+      if (answer !== undefined) return { stdout: answer, stderr: '', exitCode: 0 };
       if (command === 'modprobe md_mod' || command === 'mdadm --assemble --scan')
         return { stdout: '', stderr: '', exitCode: 0 };
       throw new Error(`somebody runs ${command}`);
@@ -114,4 +115,29 @@ describe('a dry run of software RAID', () => {
     const narration = { log: () => undefined, step: () => undefined };
     await deleteConfiguration(os, node, GUARDS, narration);
   });
+});
+
+test('an array that stays, and whose contents cannot be taken away, is an error', async () => {
+  const slaves = Object.fromEntries(
+    ['md126', 'md127'].flatMap((array) =>
+      ['sdi1', 'sdj1'].map((part) => [`/sys/block/${array}/slaves/${part}/size`, '1']),
+    ),
+  );
+  const { blockdevices } = JSON.parse(fixture('rack-server-12-disks', 'lsblk.json')) as {
+    blockdevices: { kname: string }[];
+  };
+  const second = blockdevices.filter(({ kname }) => kname === 'md127').map((line) => ({ ...line, kname: 'md126' }));
+  const os = machine('rack-server-12-disks', slaves, {
+    lsblk: JSON.stringify({ blockdevices: [...blockdevices, ...second] }),
+    'mdadm --detail --export /dev/md126': 'MD_NAME=any:data\n',
+    'mdadm --detail --export /dev/md127': 'MD_NAME=any:other\n',
+  });
+  const node = { uuid: 'u', properties: { skip_block_devices: [{ volume_name: 'data' }] } };
+  const { arrays } = await previewDeletionOf(os, node, GUARDS);
+  expect(arrays).toMatchObject([
+    { device: '/dev/md126', fate: 'keep' },
+    { device: '/dev/md127', fate: 'wipe' },
+  ]);
+  const narration = { log: () => undefined, step: () => undefined };
+  await expect(deleteConfiguration(os, node, GUARDS, narration)).rejects.toThrow('somebody writes to /dev/md127');
 });
