@@ -14,18 +14,19 @@ const PIECE_BYTES = 2 ** 20;
 /** By two buffers: what the server spends is missed by whoever is measured on the same machine. */
 async function send(file: FileHandle, response: ServerResponse, start: number, end: number): Promise<void> {
   const buffers = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)];
+  // What is written as a connection ends never calls back, and would keep the file open until the garbage is collected.
+  const closed = new Promise<void>((resolve) => response.once('close', resolve));
   let sent = Promise.resolve();
   for (let position = start; position < end && !response.destroyed;) {
     const buffer = buffers.shift() ?? Buffer.alloc(PIECE_BYTES);
     const { bytesRead } = await file.read(buffer, 0, Math.min(PIECE_BYTES, end - position), position);
     if (bytesRead === 0) break;
     position += bytesRead;
-    await sent;
-    // A connection that ends calls back, too.
+    await Promise.race([sent, closed]);
     sent = new Promise((resolve) => response.write(buffer.subarray(0, bytesRead), () => resolve()));
     buffers.push(buffer);
   }
-  await sent;
+  await Promise.race([sent, closed]);
   response.end();
 }
 
