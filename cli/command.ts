@@ -22,7 +22,7 @@ export function defineCommand<const T extends OptionTable>(command: {
 }): Command {
   return {
     ...command,
-    run: (program) => {
+    run: async (program) => {
       const { values, positionals } = parseOptions(command.options, program.argv);
       return command.run(program, values, positionals);
     },

@@ -13,6 +13,8 @@ export type Option = {
   multiple?: boolean;
   /** A string option that only takes one of these. */
   choices?: readonly string[];
+  /** The numbers that an integer option takes; any from 0 on without it. */
+  range?: readonly [least: number, most: number];
 };
 
 export type OptionTable = Record<string, Option>;
@@ -36,8 +38,11 @@ export function usageFailure(message: string, hint?: string): Failure {
 
 function convert(name: string, option: Option, raw: string): string | number {
   if (option.type === 'integer') {
-    if (!/^\d+$/.test(raw)) throw usageFailure(`cannot use --${name} ${raw}: a whole number is needed`);
-    return Number(raw);
+    const [least, most] = option.range ?? [0, Number.MAX_SAFE_INTEGER];
+    const number = /^\d+$/.test(raw) ? Number(raw) : -1;
+    if (number >= least && number <= most) return number;
+    const which = option.range ? ` from ${least} to ${most}` : '';
+    throw usageFailure(`cannot use --${name} ${raw}: a whole number${which} is needed`);
   }
   if (option.choices && !option.choices.includes(raw)) {
     throw usageFailure(`cannot use --${name} ${raw}: it is one of ${option.choices.join(', ')}`);

@@ -61,7 +61,7 @@ export const optionalText = {
 };
 export const file = { ...optionalText, needs: 'the path of a file' };
 /** Node's timers go wrong beyond 2^31 milliseconds; these are 23 days. */
-const MOST_SECONDS = 2_000_000;
+export const MOST_SECONDS = 2_000_000;
 export const seconds = {
   needs: `a number of seconds from 0 to ${MOST_SECONDS}`,
   read: readNumber,

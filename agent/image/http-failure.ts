@@ -23,7 +23,7 @@ export class HttpFailure extends Error {
 type Words = { says: string; isFinal?: true };
 
 const UNKNOWN_AUTHORITY: Words = {
-  says: 'its certificate is not trusted: the authority that signed it is not known here; give the authority’s certificate (cafile), or let the server send its whole chain',
+  says: 'its certificate is not trusted: the authority that signed it is not known here; give the authority’s certificate (cafile, --ca), or let the server send its whole chain',
   isFinal: true,
 };
 const NO_TLS: Words = {
@@ -35,7 +35,7 @@ const OLD_TLS: Words = {
   isFinal: true,
 };
 const NO_CLIENT_CERTIFICATE: Words = {
-  says: 'it wants a certificate of this machine, or another one; give certfile and keyfile',
+  says: 'it wants a certificate of this machine, or another one; give certfile and keyfile (--cert and --key)',
   isFinal: true,
 };
 const CLOSED: Words = { says: 'it closed the connection' };
@@ -72,7 +72,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: NO_CLIENT_CERTIFICATE,
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: NO_CLIENT_CERTIFICATE,
   'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': {
-    says: 'it and this agent have no cipher suite in common, or it wants a certificate of this machine (certfile and keyfile)',
+    says: 'it and this agent have no cipher suite in common, or it wants a certificate of this machine (certfile and keyfile, --cert and --key)',
     isFinal: true,
   },
   ENOTFOUND: { says: 'its name is not known to DNS; check the name and the name servers' },

@@ -88,7 +88,7 @@ function withCertificateHint(failure: HttpFailure): HttpFailure {
   const code = (failure.cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   if (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET') return failure;
   return new HttpFailure(
-    `${failure.message} before any answer; it may want a certificate of this machine (certfile and keyfile)`,
+    `${failure.message} before any answer; it may want a certificate of this machine (certfile and keyfile, --cert and --key)`,
     failure.isTransient,
     { cause: failure.cause },
   );
@@ -104,7 +104,7 @@ export function createHttpClient(text: string, options: HttpOptions): HttpClient
   if (!url || !/^https?:$/.test(url.protocol))
     throw new AgentError(
       'ImageDownloadError',
-      `cannot fetch ${url ? `a URL of ${url.protocol}//` : 'what is no URL'}: http://, https:// and file:// work`,
+      `cannot fetch ${url ? `a URL of ${url.protocol}//` : 'what is no URL'}: http://, https://, file:// and oci:// work`,
     );
   const routes = createRoutes(options);
   const client: Client = {

@@ -61,7 +61,7 @@ export function tooLarge(target: Target, size: string, isFileSystem: boolean | u
     );
   return new AgentError(
     'InvalidImage',
-    `cannot write the image to ${target.path}: it is ${size} bytes, the disk has ${target.sizeBytes}; choose another disk by root device hints`,
+    `cannot write the image to ${target.path}: it is ${size} bytes, the disk has ${target.sizeBytes}; take a larger one (of a node’s disks root device hints choose)`,
   );
 }
 

@@ -1,4 +1,5 @@
 import type { OptionTable } from '../../cli/options.ts';
+import { MOST_SECONDS } from '../config/values.ts';
 import { VERIFY_LEVELS } from '../image/verify.ts';
 
 /** The command line of `ingot-agent write-image`. */
@@ -6,13 +7,14 @@ export const WRITE_IMAGE_OPTIONS = {
   checksum: {
     type: 'string',
     placeholder: '[ALGORITHM:]HEX',
-    help: 'what the file must hash to, or the URL of a checksum file; "none" has to be said',
+    help: 'what the file must hash to, or a checksum file (URL or path); "none" has to be said',
   },
   'allow-md5': { type: 'boolean', help: 'an MD5 checksum will do' },
   format: {
     type: 'string',
     placeholder: 'FORMAT',
-    help: 'raw or qcow2, whatever it is packed in; the file decides unless said, and is refused if it is another',
+    choices: ['raw', 'qcow2'],
+    help: 'of the image, whatever it is packed in; the file decides unless said, and is refused if it is another',
   },
   verify: {
     type: 'string',
@@ -34,8 +36,18 @@ export const WRITE_IMAGE_OPTIONS = {
     placeholder: 'URL',
     help: 'HTTP proxy; http_proxy, https_proxy and no_proxy count without it',
   },
-  timeout: { type: 'integer', placeholder: 'SECONDS', help: 'longest time for all of it; no limit unless said' },
-  stall: { type: 'integer', placeholder: 'SECONDS', help: 'longest silence of the server; 60 unless said' },
+  timeout: {
+    type: 'integer',
+    placeholder: 'SECONDS',
+    range: [0, MOST_SECONDS],
+    help: 'longest time for all of it; 0 is no limit, and so it is unless said',
+  },
+  stall: {
+    type: 'integer',
+    placeholder: 'SECONDS',
+    range: [1, MOST_SECONDS],
+    help: 'longest silence of the server; 60 unless said',
+  },
   retries: { type: 'integer', help: 'further tries after a failed request; 9 unless said' },
   quiet: { type: 'boolean', short: 'q', help: 'no progress' },
   json: { type: 'boolean', help: 'the result as JSON, progress and failures as one object a line' },

@@ -44,6 +44,14 @@ export function readChecksumOption(text: string | undefined, isMd5Allowed: boole
   return wanted;
 }
 
+/** A checksum file may be named by its path, too. What are digits alone is a checksum, whatever files there are. */
+async function checksumFileAsUrl(text: string | undefined, files: AgentOs['files']): Promise<string | undefined> {
+  if (text === undefined || text === 'none' || isFetchable(text)) return text;
+  const [, algorithm = '', word = ''] = /^([a-z][\w-]*:)?(.*)$/is.exec(text) ?? [];
+  const isFile = !/^[0-9a-f]*$/i.test(word) && (await files.kind(word)) === 'file';
+  return isFile ? algorithm + pathToFileURL(word).href : text;
+}
+
 /** A path is the address of a file of this machine. */
 function asUrl(word: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(word) ? word : pathToFileURL(word).href;
@@ -129,7 +137,8 @@ export async function readRequest(
   for (const url of urls) checkNoPassword(url, 'a URL', 'INGOT_IMAGE_USER and INGOT_IMAGE_PASSWORD in the environment');
   // A registry's digest is a checksum.
   const isSaid = values.checksum !== undefined || !urls.every(isOciUrl);
-  const checksum = isSaid ? readChecksumOption(values.checksum, values['allow-md5']) : undefined;
+  const said = await checksumFileAsUrl(values.checksum, os.files);
+  const checksum = isSaid ? readChecksumOption(said, values['allow-md5']) : undefined;
   const { authorization: fromFile, ...headers } = await readHeaders(values['header-file'], os.files);
   const authorization =
     env['INGOT_IMAGE_AUTHORIZATION'] ?? basic(env['INGOT_IMAGE_USER'], env['INGOT_IMAGE_PASSWORD']) ?? fromFile;

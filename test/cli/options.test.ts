@@ -7,6 +7,7 @@ const TABLE = {
   out: { type: 'string', short: 'o', placeholder: 'NAME', help: 'name of the output' },
   format: { type: 'string', choices: ['raw', 'qcow2'], help: 'format of the image' },
   count: { type: 'integer', help: 'how many' },
+  wait: { type: 'integer', range: [1, 60], help: 'how long' },
   element: { type: 'string', short: 'e', multiple: true, help: 'element to add; may be given again' },
   json: { type: 'boolean', help: 'machine-readable output' },
 } as const;
@@ -14,7 +15,7 @@ const TABLE = {
 describe('parseOptions', () => {
   test('absent options are undefined, false or an empty list', () => {
     expect(parseOptions(TABLE, [])).toEqual({
-      values: { out: undefined, format: undefined, count: undefined, element: [], json: false },
+      values: { out: undefined, format: undefined, count: undefined, wait: undefined, element: [], json: false },
       positionals: [],
     });
   });
@@ -31,7 +32,7 @@ describe('parseOptions', () => {
       'y',
       '--json',
     ]);
-    expect(values).toEqual({ out: 'a', format: undefined, count: 7, element: ['x', 'y'], json: true });
+    expect(values).toEqual({ out: 'a', format: undefined, count: 7, wait: undefined, element: ['x', 'y'], json: true });
     expect(positionals).toEqual(['debian']);
   });
 
@@ -39,6 +40,9 @@ describe('parseOptions', () => {
     [['--nope'], '--nope'],
     [['--count', 'many'], 'cannot use --count many: a whole number is needed'],
     [['--count=-1'], 'cannot use --count -1'],
+    [['--count', '9'.repeat(17)], 'cannot use --count 99999999999999999: a whole number is needed'],
+    [['--wait', '0'], 'cannot use --wait 0: a whole number from 1 to 60 is needed'],
+    [['--wait', '61'], 'cannot use --wait 61'],
     [['--format', 'vhd'], 'cannot use --format vhd: it is one of raw, qcow2'],
     [['--out'], '--out'],
   ])('%j is refused with exit code 2 and a reason', (argv, reason) => {

@@ -146,6 +146,10 @@ describe('ingot-agent write-image writes', () => {
       code: 0,
       stdout: expect.stringMatching(/read back: full, 1[4-6]\.\d MB/) as unknown,
     });
+    const path = join(dirname(disk.path), 'SUMS');
+    await writeFile(path, list);
+    for (const local of [path, `sha256:${path}`, `file://${path}`])
+      expect(await run([url, disk.path, '--checksum', local])).toMatchObject({ code: 0 });
   });
 
   test('unverified only when that was said, and then it says so', async () => {
@@ -233,6 +237,11 @@ describe('ingot-agent write-image refuses, and touches nothing', () => {
     ['a hash algorithm that nobody knows', ['--checksum', `md17:${'0'.repeat(32)}`], 2, 'md17 is no hash algorithm'],
     ['MD5', ['--checksum', '0'.repeat(32)], 2, 'MD5 checksums are not allowed'],
     ['half a client certificate', ['--checksum', 'none', '--cert', 'x.pem'], 2, 'only make sense together'],
+    ['a format that is not written', ['--checksum', 'none', '--format', 'vmdk'], 2, 'it is one of raw, qcow2'],
+    // Every piece of the image would come too late, and the retries never end.
+    ['no time to wait for the server', ['--checksum', 'none', '--stall', '0'], 2, 'from 1 to 2000000 is needed'],
+    // Node's timers would end at once.
+    ['more time than a timer has', ['--checksum', 'none', '--timeout', '99999999'], 2, 'from 0 to 2000000 is needed'],
     ['another format than was said', ['--checksum', 'none', '--format', 'qcow2'], 3, 'disk_format is qcow2'],
     ['authorities that cannot be read', ['--checksum', 'none', '--ca', '/nowhere/ca.pem'], 2, 'it cannot be read'],
   ])('%s', async (_, args, code, says) => {
