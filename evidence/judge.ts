@@ -104,6 +104,9 @@ function trustFaults(lines: readonly Line[], { key, nonce }: Trust): string[] {
   return faults;
 }
 
+/** A record has some 5 kB: no file of evidence is so long, and a text cannot be much longer. */
+const MOST_BYTES = 256 * 1024 ** 2;
+
 /** Bytes that are no UTF-8 would be read as U+FFFD, which a serial number may have in it: two files for one. A mark of order stays. */
 function readText(bytes: Uint8Array): string | undefined {
   try {
@@ -118,9 +121,12 @@ function readText(bytes: Uint8Array): string | undefined {
  * @param content the whole file; as bytes it may be what is no text
  */
 export function judgeEvidence(content: string | Uint8Array, trust: Trust = {}): Judgement {
-  const text = typeof content === 'string' ? content : readText(content);
-  if (text === undefined)
-    return { faults: ['the file is no text in UTF-8'], unchecked: [], records: [], keys: [], receipts: 0 };
+  const isTooLong = content.length > MOST_BYTES;
+  const text = typeof content === 'string' || isTooLong ? content : readText(content);
+  if (isTooLong || typeof text !== 'string') {
+    const fault = isTooLong ? `the file has more than ${MOST_BYTES} bytes` : 'the file is no text in UTF-8';
+    return { faults: [fault], unchecked: [], records: [], keys: [], receipts: 0 };
+  }
   const faults: string[] = [];
   const lines: Line[] = [];
   const parts = text.split('\n');

@@ -90,7 +90,9 @@ export const verifyCommand = defineCommand({
       return exitCode(judgement);
     }
     const say = (line: string) => stdout.write(`${printable(line)}\n`);
-    for (const record of records) say(`${record.disk.serial ?? record.disk.path}: ${verdictOf(record)}`);
+    // Of a file that is not valid these are no verdicts of ours.
+    const claimed = faults.length === 0 ? '' : 'the file says of ';
+    for (const record of records) say(`${claimed}${record.disk.serial ?? record.disk.path}: ${verdictOf(record)}`);
     for (const line of [...faults, ...unchecked]) say(line);
     const signed = trusted
       ? 'signed by the given key'

@@ -311,6 +311,9 @@ describe('bytes', () => {
     expect(bytes.toString()).toBe(odd);
     expect(judgeEvidence(bytes).faults).toEqual(['the file is no text in UTF-8']);
   });
+  test('that are more than evidence has are not read at all', () => {
+    expect(judgeEvidence(Buffer.alloc(256 * 1024 ** 2 + 1)).faults).toEqual(['the file has more than 268435456 bytes']);
+  });
   test.each([
     ['CRLF', odd.replaceAll('\n', '\r\n')],
     ['a mark of the order of bytes', `\u{feff}${odd}`],

@@ -102,3 +102,13 @@ test('ingot evidence verify takes no bytes for others', async () => {
     text: expect.stringContaining('the file is no text in UTF-8') as string,
   });
 });
+
+test('ingot evidence verify says of an altered file only what it says, not that it is so', async () => {
+  const { text } = await ingot('evidence', 'verify', await file('other', fileOf(erased).replace('RACK-1', 'RACK-2')));
+  expect(text).not.toMatch(/^DISK0: erased/m);
+  const two = await file('two', fileOf(erased, failed));
+  const { code, text: said } = await ingot('evidence', 'verify', two);
+  expect(code).toBe(1);
+  expect(said).toContain('the file says of DISK0: erased by overwrite-zeros');
+  expect(said).not.toMatch(/^DISK0: /m);
+});
