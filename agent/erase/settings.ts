@@ -42,7 +42,8 @@ function flag(name: string, value: unknown, otherwise: boolean): boolean {
 
 function number(name: string, value: unknown, otherwise: number, least: number, most: number): number {
   if (value === undefined || value === null) return otherwise;
-  const parsed = typeof value === 'string' ? Number(value) : value;
+  // Not what Number would take as well: an empty text is 0 to it.
+  const parsed = typeof value === 'string' && /^\s*\d+(?:\.\d+)?\s*$/.test(value) ? Number(value) : value;
   if (typeof parsed === 'number' && parsed >= least && parsed <= most) return parsed;
   throw bad(name, value, `a number from ${least} to ${most}`);
 }
