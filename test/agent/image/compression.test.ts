@@ -98,7 +98,7 @@ describe.each(CASES)('%s', (_, name, filter, isLong = false) => {
       ]),
       ['a letter more', tail('x')],
       ['words more', tail('junk'.repeat(50))],
-      ...[1, 2000, 200_000].map((more): [string, Buffer] => [`${more} zeros more`, tail(Buffer.alloc(more))]),
+      ...[1, 2001, 200_001].map((more): [string, Buffer] => [`${more} zeros more`, tail(Buffer.alloc(more))]),
       ['the beginning of another', tail(file.subarray(0, 5))],
       ['half of another', tail(file.subarray(0, -3))],
       // busybox reads no further then, which shows when what follows is more than a pipe holds.
@@ -154,6 +154,23 @@ describe.each(CASES)('%s', (_, name, filter, isLong = false) => {
   });
 });
 
+test.each([
+  ['xz', systemFilter, true],
+  // Streams with padding between them are damaged to busybox.
+  ['xz of busybox', busybox, false],
+] as const)('padding of %s, in fours of zeros, is part of the file', async (_, filter, isBetween) => {
+  const content = makeGuest(20_000, 5);
+  const stream = await PACK.xz(content);
+  for (const zeros of [4, 2000, 200_000])
+    for (const size of [1, 1000, 65_536, 300_000]) {
+      const padding = Buffer.alloc(zeros);
+      const file = Buffer.concat([...(isBetween ? [stream, padding] : []), stream, padding]);
+      const all = Buffer.concat(isBetween ? [content, content] : [content]);
+      const sizes = size === 1 ? [stream.length + 1, 3, 70_000] : [size];
+      expect((await unpackAll('xz', file, { filter, sizes })).equals(all)).toBe(true);
+    }
+});
+
 test('frames of zstd that are to be skipped are, wherever they stand', async () => {
   const skipped = Buffer.concat([Buffer.from([0x5a, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Buffer.from('note')]);
   const frame = zstdCompressSync(Buffer.from('an image'));
@@ -180,7 +197,8 @@ test('what begins otherwise is not compressed', () => {
 test('a program that is missing is named with what to do', async () => {
   const filter: typeof systemFilter = (_, args, input, signal) => systemFilter('no-such-program', args, input, signal);
   const all = async () => {
-    for await (const bytes of unpack('xz', inChunks(Buffer.alloc(9), [1]), { filter, mostBytes: 9 }, never)) void bytes;
+    for await (const bytes of unpack('xz', inChunks(Buffer.alloc(9, 1), [1]), { filter, mostBytes: 9 }, never))
+      void bytes;
   };
   await expect(all()).rejects.toThrow(/cannot unpack the image \(xz\).*no-such-program.*install the program/s);
 });
