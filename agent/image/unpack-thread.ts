@@ -75,7 +75,7 @@ function startThread(compression: 'gzip' | 'zstd') {
 /**
  * gzip and zstd as `unpackGzip` and `unpackZstd`, in a thread of its own: all members and frames, one after the other.
  * @param chunks in shared memory, or they are copied; none is read any more when the next one is asked for
- * @returns pieces of up to a MiB, each valid until the next but one is asked for
+ * @returns pieces of up to a MiB, each valid until the next one is asked for
  */
 export async function* unpackInThread(
   compression: 'gzip' | 'zstd',
