@@ -17,6 +17,7 @@ import { readAbilities } from './read-abilities.ts';
 import { readBootId } from './read-boot-id.ts';
 import { type EraseRequest, readSettings } from './settings.ts';
 import { examineAll, examineSettled, type Gaps } from './settle.ts';
+import { withSteadyClock } from './steady-clock.ts';
 import { unlockInterrupted } from './unlock.ts';
 
 export type EraseOptions = {
@@ -135,10 +136,11 @@ async function guardAgain(os: AgentOs, { disk, abilities }: Target, guard: Guard
  * @throws AgentError `BlockDeviceEraseError`, which has the same as its result: evidence of failures and successes
  */
 export async function eraseDevices(
-  os: AgentOs,
+  realOs: AgentOs,
   node: Node,
   options: EraseOptions,
 ): Promise<Record<string, DiskResult>> {
+  const os = withSteadyClock(realOs);
   const request = readSettings(node, options.args);
   const { targets, results, refused, guard } = await look(os, node, request, options);
   for (const { disk, plan } of targets)

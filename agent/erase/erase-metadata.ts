@@ -16,6 +16,7 @@ import type { Plan } from './plan.ts';
 import { readBootId } from './read-boot-id.ts';
 import { readSettings } from './settings.ts';
 import { examineSettled } from './settle.ts';
+import { withSteadyClock } from './steady-clock.ts';
 
 export type MetadataOptions = Pick<EraseOptions, 'args' | 'guard' | 'chain' | 'machine' | 'signal' | 'log'> & {
   progress: (done: number, total: number, device: string) => void;
@@ -66,10 +67,11 @@ async function wipeParts(os: AgentOs, { name, parts }: Work): Promise<Result> {
  * @throws AgentError `BlockDeviceEraseError` that names every device that failed and why, with the same as its result
  */
 export async function eraseDevicesMetadata(
-  os: AgentOs,
+  realOs: AgentOs,
   node: Node,
   options: MetadataOptions,
 ): Promise<Record<string, Result>> {
+  const os = withSteadyClock(realOs);
   const { args, guard, chain, machine, signal, log, progress } = options;
   // None of the others matters here, so a wrong one is no reason to do nothing.
   const nonceOnly = { ingot_evidence_nonce: node.driver_internal_info?.['ingot_evidence_nonce'] };

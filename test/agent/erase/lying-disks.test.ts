@@ -54,6 +54,17 @@ describe.each(FIRMWARES)('a disk whose firmware is "%s"', (firmware) => {
   });
 });
 
+test('a clock that somebody sets back in the middle does not make the evidence contradict itself', async () => {
+  await using machine = await erasableMachine(KINDS);
+  const { os } = machine;
+  let told = 0;
+  // An hour back, each time that anybody asks.
+  const clock = { ...os.clock, now: () => os.clock.now() - ++told * 3_600_000 };
+  const outcome = await eraseMachine({ ...machine, os: { ...os, clock } });
+  expect(outcome.faults).toEqual([]);
+  expect(outcome.records).toHaveLength(KINDS.length);
+});
+
 describe('what is done about it', () => {
   test('an erase that did nothing is followed by a weaker one only where the operator allows it, and loudly', async () => {
     const disk: FakeDisk = { kind: 'nvme', abilities: ['format'], firmware: 'does-nothing' };
